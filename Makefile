@@ -1,0 +1,69 @@
+# The menu. `make help` lists it; every target sets up what it needs.
+
+PYTHON ?= python3
+TORCH ?= 2.13.0
+TRITON ?= 3.7.1
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+
+# An active virtual environment that has torch is used as it is; otherwise .venv is made.
+ACTIVE := $(shell test -n "$$VIRTUAL_ENV" && "$$VIRTUAL_ENV/bin/python" -c "import torch" 2>/dev/null && echo "$$VIRTUAL_ENV")
+VENV := $(or $(ACTIVE),.venv)
+BIN := $(VENV)/bin
+ENVIRONMENT := $(VENV)/.fastgan-environment
+NATIVE := $(VENV)/.fastgan-native
+NATIVE_SOURCES := setup.py $(shell find csrc -type f)
+CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
+
+.PHONY: help dev demo test test-gpu lint fmt bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
+
+dev: $(NATIVE)  ## a virtual environment with everything for development, the native part built
+
+$(ENVIRONMENT): pyproject.toml
+	@test -n "$(ACTIVE)" || { echo "== environment: $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	$(BIN)/python -m pip install -q --upgrade "pip>=23"
+ifeq ($(ACTIVE),)
+	@echo "== torch $(TORCH) ($(if $(HAS_NVIDIA_DRIVER),an NVIDIA driver is here: CUDA build,CPU build))"
+	$(BIN)/python -m pip install -q --retries 1 torch==$(TORCH) $(if $(HAS_NVIDIA_DRIVER),,--extra-index-url $(CPU_WHEELS))
+	@echo "== triton $(TRITON), the release that torch $(TORCH) goes with"
+	$(BIN)/python -m pip install -q triton==$(TRITON)
+endif
+	@echo "== the other packages"
+	FASTGAN_BUILD=none $(BIN)/python -m pip install -q "setuptools>=77" "pybind11>=2.13"
+	FASTGAN_BUILD=none $(BIN)/python -m pip install -q --no-build-isolation -e ".[dev]"
+	@touch $@
+
+$(NATIVE): $(ENVIRONMENT) $(NATIVE_SOURCES)
+	@echo "== the native part"
+	$(BIN)/python -m pip install -q --no-build-isolation --no-deps -e .
+	@touch $@
+
+demo: dev  ## train on Fashion-MNIST, write 10,000 labelled images, study whether they help; ends in a page
+	$(BIN)/fastgan demo
+
+test: lint  ## everything that runs without a GPU (set-up included)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu" --durations 10
+
+test-gpu: dev  ## the tests that need an NVIDIA GPU
+	$(BIN)/python -m pytest -m gpu
+
+lint: dev  ## report style errors, change nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(CXX_SOURCES)
+
+fmt: dev  ## format the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CXX_SOURCES)
+
+bench: dev  ## time our ops against stock torch, after checking that they agree
+	$(BIN)/python -m fastgan.bench
+
+clean:  ## remove what was built, the environment included; runs stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -path ./.venv -prune -o \( -name __pycache__ -o -name '*.so' \) -exec rm -rf {} +
+	rm -rf .venv
