@@ -1,0 +1,6 @@
+"""Run folders: what a training leaves on disk, and how everything else reads it."""
+
+from fastgan.run.checkpoint import Checkpoint, write_checkpoint
+from fastgan.run.folder import RUN_FORMAT, Run, create_run
+
+__all__ = ["RUN_FORMAT", "Checkpoint", "Run", "create_run", "write_checkpoint"]
