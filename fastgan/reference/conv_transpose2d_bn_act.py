@@ -1,0 +1,36 @@
+"""Reference of `conv_transpose2d_bn_act`: transposed convolution, batch norm, activation in stock torch."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastgan.reference.batch_norm_act import batch_norm_act
+
+
+def conv_transpose2d_bn_act(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: int | tuple[int, int],
+    padding: int | tuple[int, int],
+    output_padding: int | tuple[int, int],
+    groups: int,
+    dilation: int | tuple[int, int],
+    bn_weight: Tensor | None,
+    bn_bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    eps: float,
+    activation: str,
+    negative_slope: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """1. `F.conv_transpose2d`; 2. `batch_norm_act` of its output.
+
+    Arguments and results are those of these two and of `fastgan.functional.conv_transpose2d_bn_act`.
+    """
+    output = F.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return batch_norm_act(
+        output, bn_weight, bn_bias, running_mean, running_var, training, eps, activation, negative_slope
+    )
