@@ -139,9 +139,7 @@ def choose_whole(folder: Path, prefer: str = "latest") -> tuple[Checkpoint, str 
     """
     candidates = list_checkpoints(folder)
     if not candidates:
-        raise RunError(
-            f"{folder.parent} has no checkpoint yet: let `fastgan train` run until it has written one"
-        )
+        raise RunError(f"{folder.parent} has no checkpoint yet: let `fastgan train` run until it has written one")
     preferred = read_pointer(folder, prefer) or candidates[0]
     problems = []
     for candidate in [preferred, *(c for c in candidates if c.path != preferred.path)]:

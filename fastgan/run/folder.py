@@ -48,13 +48,9 @@ class Run:
                 f"{path} is not a run folder: it has no config.json; give the folder that `fastgan train` printed"
             ) from None
         except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path / 'config.json'} cannot be read ({error}); restore it or train again"
-            ) from None
+            raise RunError(f"{path / 'config.json'} cannot be read ({error}); restore it or train again") from None
         if config.get("format") != RUN_FORMAT:
-            raise RunError(
-                f"{path} has format {config.get('format')!r}, this version of fastgan reads {RUN_FORMAT!r}"
-            )
+            raise RunError(f"{path} has format {config.get('format')!r}, this version of fastgan reads {RUN_FORMAT!r}")
         return cls(path, config)
 
     def __repr__(self) -> str:

@@ -148,9 +148,7 @@ class Trainer:
 
     def _stop_non_finite(self, what: str) -> None:
         whole = [c for c in self._run.checkpoints() if c.damage() is None]
-        kept = (
-            f"the last good checkpoint is {whole[0].path}" if whole else "no checkpoint had been written yet"
-        )
+        kept = f"the last good checkpoint is {whole[0].path}" if whole else "no checkpoint had been written yet"
         raise RunError(
             f"training stopped at step {self._at.step}: {what}; {kept}; train again with lower learning rates "
             "(--lr-generator, --lr-discriminator) or --precision fp32"
@@ -169,9 +167,7 @@ class Trainer:
             at.best_kid = row["kid"] if best else at.best_kid
             at.snapshots_since_best = 0 if best else at.snapshots_since_best + 1
         options = self._options
-        write_grid(
-            self._run.path / "samples" / f"{at.step:06d}.png", generator, options.seed, options.precision
-        )
+        write_grid(self._run.path / "samples" / f"{at.step:06d}.png", generator, options.seed, options.precision)
         at.seconds += time.monotonic() - clock
         self._save(best)
 

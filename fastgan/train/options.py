@@ -25,7 +25,7 @@ class TrainOptions:
         lr_discriminator: Adam's learning rate of the discriminator.
         beta1: Adam's first decay rate.
         beta2: Adam's second decay rate.
-        ema: decay of the averaged generator a step.
+        ema: decay of the averaged generator a step; approached from below over the first steps.
         width: channels of the generator's last hidden map and of the discriminator's first.
         z_dim: length of the latent vector.
         preset: `keras` or `dcgan`.
@@ -62,9 +62,7 @@ class TrainOptions:
         if self.loss not in losses.FAMILIES:
             raise ValueError(f"train: loss must be one of {', '.join(losses.FAMILIES)}, got {self.loss!r}")
         if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"train: precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
-            )
+            raise ValueError(f"train: precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if self.preset not in PRESETS:
             raise ValueError(f"train: preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
         at_least = {"batch": 2, "width": 1, "z_dim": 1, "kid_images": 10, "patience": 0}

@@ -77,9 +77,7 @@ def train(
     options = options or TrainOptions()
     if size is not None:
         check_size(size)
-    data = load(
-        source, size=size, fit=fit, channels=channels, alpha=alpha, valid_size=nearest_size, progress=progress
-    )
+    data = load(source, size=size, fit=fit, channels=channels, alpha=alpha, valid_size=nearest_size, progress=progress)
     training = _training_images(data, options)
     options = fill_in(options, len(training))
     folder = Path(out) if out is not None else choose_folder(data)
@@ -126,9 +124,7 @@ def resume(
         progress=progress,
     )
     if data.describe()["sha256"] != run.config["data"]["sha256"]:
-        raise RunError(
-            f"the images in {source} are not those {run.path} was trained on: restore them or train anew"
-        )
+        raise RunError(f"the images in {source} are not those {run.path} was trained on: restore them or train anew")
     run.config["train"] = options.to_json()
     write_json(run.path / "config.json", run.config)
     return _run(run, data, _training_images(data, options), options, progress, say, resume=True)
@@ -138,9 +134,7 @@ def _training_images(data: ImageSet, options: TrainOptions) -> ImageSet:
     training = data.split("train")
     if options.real_per_class is not None:
         if data.labels is None:
-            raise DataError(
-                f"{data.name} has no labels, so --real-per-class cannot choose by class: leave it out"
-            )
+            raise DataError(f"{data.name} has no labels, so --real-per-class cannot choose by class: leave it out")
         training = training.real_per_class(options.real_per_class, options.seed)
     if len(training) < 2:
         raise DataError(f"{data.name} has {len(training)} training images, at least 2 are needed")
@@ -181,9 +175,7 @@ def _announce(run: Run, data: ImageSet, training: ImageSet, options: TrainOption
         f"{data.name}: {len(training):,} training images, {kind}, as {height}x{width}x{data.transform.channels}"
         + (f"; {len(data.skipped)} files skipped (the first: {_first_skipped(data)})" if data.skipped else "")
     )
-    say(
-        f"budget: {options.images:,} images, a snapshot every {options.snapshot_images:,}; seed {options.seed}"
-    )
+    say(f"budget: {options.images:,} images, a snapshot every {options.snapshot_images:,}; seed {options.seed}")
     say(f"output: {run.path}")
 
 
@@ -218,9 +210,7 @@ def _run(
     return Outcome(run, reason, trainer.images, stop.signal)
 
 
-def _evaluator(
-    run: Run, data: ImageSet, training: ImageSet, options: TrainOptions, say: Say
-) -> KidEvaluator | None:
+def _evaluator(run: Run, data: ImageSet, training: ImageSet, options: TrainOptions, say: Say) -> KidEvaluator | None:
     validation = data.split("val")
     if min(len(validation), len(training)) < LEAST_IMAGES:
         say(

@@ -26,9 +26,7 @@ def latents(options: TrainOptions, step: int, device: torch.device) -> Tensor:
     return torch.from_numpy(z).to(device, non_blocking=True)
 
 
-def train_step(
-    networks: Networks, options: TrainOptions, step: int, real: Tensor, labels: Tensor | None
-) -> StepResult:
+def train_step(networks: Networks, options: TrainOptions, step: int, real: Tensor, labels: Tensor | None) -> StepResult:
     """Update D, then G, then the averaged generator, in place.
 
     One batch of generated images serves both updates (its gradient is cut for D), as in the widely used PyTorch

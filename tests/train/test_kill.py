@@ -15,9 +15,8 @@ from fastgan.run import Run
 
 pytestmark = pytest.mark.slow
 
-OPTIONS = (
-    "--images 4096 --snapshot-images 512 --batch 32 --width 8 --z-dim 8 --device cpu --patience 0".split()
-)
+OPTIONS = {"images": 4096, "snapshot-images": 512, "batch": 32, "width": 8, "z-dim": 8, "device": "cpu", "patience": 0}
+ARGUMENTS = [text for name, value in OPTIONS.items() for text in (f"--{name}", str(value))]
 
 
 def fastgan(*arguments: str) -> subprocess.Popen:
@@ -45,22 +44,20 @@ def wait_for_snapshot(run: Path, process: subprocess.Popen) -> None:
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
     checkpoint = Run.open(path).checkpoint("latest")
-    return {
-        f"{part}/{k}": v for part in checkpoint.state()["files"] for k, v in checkpoint.tensors(part).items()
-    }
+    return {f"{part}/{k}": v for part in checkpoint.state()["files"] for k, v in checkpoint.tensors(part).items()}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     path = tmp_path_factory.mktemp("undisturbed") / "run"
-    code, _, err = finish(fastgan("train", "digits", "--out", path, *OPTIONS))
+    code, _, err = finish(fastgan("train", "digits", "--out", path, *ARGUMENTS))
     assert code == 0, err
     return weights(path)
 
 
 def test_killed_and_resumed(undisturbed, tmp_path):
     path, moments, kills = tmp_path / "run", random.Random(4), 0
-    process = fastgan("train", "digits", "--out", path, *OPTIONS)
+    process = fastgan("train", "digits", "--out", path, *ARGUMENTS)
     wait_for_snapshot(path, process)
     for _ in range(4):
         time.sleep(moments.uniform(0.0, 0.6))
@@ -85,7 +82,7 @@ def test_killed_and_resumed(undisturbed, tmp_path):
 
 def test_sigterm_writes_a_checkpoint_and_exits_0(undisturbed, tmp_path):
     path = tmp_path / "run"
-    process = fastgan("train", "digits", "--out", path, *OPTIONS)
+    process = fastgan("train", "digits", "--out", path, *ARGUMENTS)
     wait_for_snapshot(path, process)
     process.terminate()
     code, out, err = finish(process)
@@ -102,7 +99,7 @@ def test_sigterm_writes_a_checkpoint_and_exits_0(undisturbed, tmp_path):
 
 def test_the_older_checkpoint_is_used_with_a_warning(undisturbed, tmp_path):
     path = tmp_path / "run"
-    process = fastgan("train", "digits", "--out", path, *OPTIONS)
+    process = fastgan("train", "digits", "--out", path, *ARGUMENTS)
     code, _, err = finish(process)
     assert code == 0, err
     newest = Run.open(path).checkpoint("latest").path / "discriminator.safetensors"

@@ -21,9 +21,7 @@ def whole(tmp_path_factory):
 
 def final_weights(run: Run) -> dict[str, torch.Tensor]:
     checkpoint = run.checkpoint("latest")
-    return {
-        f"{part}/{k}": v for part in checkpoint.state()["files"] for k, v in checkpoint.tensors(part).items()
-    }
+    return {f"{part}/{k}": v for part in checkpoint.state()["files"] for k, v in checkpoint.tensors(part).items()}
 
 
 def test_the_folder_holds_what_was_promised(whole):
