@@ -1,0 +1,83 @@
+"""A full disk loses nothing that was written; with room made, the same command ends in the same set."""
+
+import multiprocessing
+import os
+import resource
+import subprocess
+
+import pytest
+
+from fastgan.cli.app import run as fastgan
+from fastgan.errors import OutputError
+from fastgan.synth import generate, verify
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A tmpfs of 6 MiB and a function that gives it another size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    made = subprocess.run(mount, capture_output=True, text=True) if os.geteuid() == 0 else None
+    if made is None or made.returncode:
+        pytest.skip("mounting a tmpfs needs root and the right to mount")
+    yield (
+        folder,
+        lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True),
+    )
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_tmpfs_fills_up_and_grows(run, small_disk, tmp_path, capsys):
+    disk, resize = small_disk
+    command = f"generate {run.path} --n 3000 --device cpu --out {disk / 'set'}".split()
+    assert fastgan(command) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("fastgan: the disk is full: 1024 of 3000 images are in") and "same command" in last
+
+    state = disk / "set" / ".fastgan"
+    assert not list(state.glob("staging-*"))  # the half shard was given back
+    (record,) = (state / "journal").glob("*.json")
+    images = list((disk / "set").glob("*/*.png"))
+    assert len(images) == 1024
+
+    resize("40m")
+    before = {p: p.stat().st_mtime_ns for p in images}
+    assert fastgan(command) == 0
+    assert {p: p.stat().st_mtime_ns for p in images} == before  # kept, not written again
+    assert verify(disk / "set").checked == 3000
+    undisturbed = generate(run, 3000, tmp_path / "whole", device="cpu")
+    assert (disk / "set" / "manifest.json").read_bytes() == undisturbed.read_bytes()
+
+
+def generate_with_short_files(limit, ended, *arguments, **options) -> None:
+    """Generate where no file may be longer than `limit` bytes; put the error into the queue `ended`."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        generate(*arguments, **options)
+    except OutputError as error:
+        ended.put(str(error))
+
+
+@pytest.mark.parametrize("format", ["imagefolder", "webdataset", "npy"])
+def test_files_that_may_not_grow(new_run, tmp_path, format):
+    """RLIMIT_FSIZE needs no root: every write beyond it fails as on a full disk."""
+    run = new_run(tmp_path / "run", size=(32, 32))
+    out = tmp_path / "set"
+    options = {"format": format, "shard_size": 64, "device": "cpu"}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fastgan.synth"])
+    ended = context.SimpleQueue()
+    limit = 2000  # room for job.json, for no image
+    generate(run, 130, tmp_path / "whole", **options)
+    process = context.Process(target=generate_with_short_files, args=(limit, ended, run.path, 130, out), kwargs=options)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0 and not ended.empty()
+    assert ended.get().startswith("the disk is full: ")
+    assert not list((out / ".fastgan").glob("staging-*"))
+    manifest = generate(run, 130, out, **options)
+    assert manifest.read_bytes() == (tmp_path / "whole" / "manifest.json").read_bytes()
+    assert verify(out).ok
