@@ -1,6 +1,8 @@
 """The noise/1 format: published vectors, pinned values, independent slices, right distributions."""
 
 import hashlib
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,3 +190,10 @@ def test_compiled_twin_gives_the_same_bits():
 def test_arguments_out_of_range_are_named(call, named):
     with pytest.raises(ValueError, match=named):
         call()
+
+
+def test_the_page_on_the_format_holds_the_coefficients_of_the_code():
+    page = (Path(__file__).parents[1] / "docs" / "noise.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^    [0-7] +(\S+) +(\S+) +(\S+) +(\S+)$", page, flags=re.MULTILINE)
+    columns = [tuple(float(value) for value in column) for column in zip(*rows, strict=True)]
+    assert columns == [noise._CENTRE_NUM, noise._CENTRE_DEN, noise._TAIL_NUM, noise._TAIL_DEN]

@@ -7,7 +7,9 @@ from importlib import import_module
 
 import typer
 
+from fastgan import build_info
 from fastgan._version import __version__
+from fastgan.cli.console import note
 from fastgan.errors import FastganError, FastganWarning
 
 COMMANDS = ("info", "data", "demo", "train", "generate", "study", "report", "verify")
@@ -23,12 +25,15 @@ def _version(show: bool) -> None:
 
 
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Train a GAN on a folder of images, write labelled synthetic images, and learn whether they help.
 
     Example: fastgan train digits --images 20000
     """
+    if context.invoked_subcommand != "info" and (missing := build_info.notice()):
+        note(missing)
 
 
 def build(names: tuple[str, ...]) -> typer.Typer:
@@ -55,12 +60,13 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = _warn
-    # One command's imports take a second, all of them several: only the help needs all.
-    names = (arguments[0],) if arguments and arguments[0] in COMMANDS else COMMANDS
+    # One command's imports take a second, all of them several: only the general help needs all.
+    first = arguments[0] if arguments else ""
+    names = () if first == "--version" else (first,) if first in COMMANDS else COMMANDS
     try:
         return int(build(names)(args=arguments, prog_name="fastgan", standalone_mode=False) or 0)
     except _UsageError as error:
-        return _say(_usage_sentence(error), 2)
+        return _usage(error)
     except (typer.Abort, KeyboardInterrupt):
         return _say("interrupted", 130)
     except BrokenPipeError:
@@ -72,12 +78,13 @@ def run(arguments: list[str] | None = None) -> int:
         return _say(_os_sentence(error), 1)
 
 
-def _usage_sentence(error) -> str:
+def _usage(error) -> int:
     message = error.format_message()
-    if "\n" in message:  # a group called without a command: typer's message is its help
-        return message
+    if "\n" in message:  # called without a command: typer's message is the help
+        sys.stderr.write(message + "\n")
+        return 2
     where = error.ctx.command_path if error.ctx else "fastgan"
-    return f"{message.rstrip('.')}; see '{where} --help'"
+    return _say(f"{message.rstrip('.')}; see '{where} --help'", 2)
 
 
 def _os_sentence(error: OSError) -> str:

@@ -1,0 +1,1 @@
+"""Benchmarks, each behind a correctness gate. Installed as `fastgan.bench`."""

@@ -1,0 +1,75 @@
+// The choice of CPU capability, by machine, environment and force().
+#include "cpu/capability.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace fastgan::cpu {
+namespace {
+
+constexpr const char* kNames[kCapabilityCount] = {"default"};
+constexpr int kUndecided = -1;
+
+std::atomic<int> chosen{kUndecided};
+std::atomic<int> last{kUndecided};
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& each : names) text += (text.empty() ? "" : ", ") + each;
+  return text;
+}
+
+Capability parse(const std::string& wanted, const char* source) {
+  for (int i = 0; i < kCapabilityCount; ++i) {
+    const auto capability = static_cast<Capability>(i);
+    if (wanted == kNames[i] && supported(capability)) return capability;
+  }
+  throw std::invalid_argument(std::string(source) + " must be one of auto, " + listed(supported_names()) +
+                              " on this machine, got '" + wanted + "'");
+}
+
+Capability by_environment() {
+  const char* wanted = std::getenv("FASTGAN_CPU_CAPABILITY");
+  if (wanted == nullptr || *wanted == '\0' || std::string(wanted) == "auto") {
+    return parse(supported_names().front(), "cpu capability");
+  }
+  return parse(wanted, "FASTGAN_CPU_CAPABILITY");
+}
+
+}  // namespace
+
+const char* name(Capability capability) { return kNames[static_cast<int>(capability)]; }
+
+bool supported(Capability capability) { return capability == Capability::kDefault; }
+
+std::vector<std::string> supported_names() {
+  std::vector<std::string> names;
+  for (int i = kCapabilityCount - 1; i >= 0; --i) {
+    if (supported(static_cast<Capability>(i))) names.emplace_back(kNames[i]);
+  }
+  return names;
+}
+
+Capability active() {
+  int value = chosen.load(std::memory_order_relaxed);
+  if (value == kUndecided) {
+    value = static_cast<int>(by_environment());
+    chosen.store(value, std::memory_order_relaxed);
+  }
+  return static_cast<Capability>(value);
+}
+
+void force(const std::string& wanted) {
+  const Capability capability = wanted == "auto" ? by_environment() : parse(wanted, "cpu capability");
+  chosen.store(static_cast<int>(capability), std::memory_order_relaxed);
+}
+
+const char* last_run() {
+  const int value = last.load(std::memory_order_relaxed);
+  return value == kUndecided ? "" : kNames[value];
+}
+
+void note_run(Capability capability) { last.store(static_cast<int>(capability), std::memory_order_relaxed); }
+
+}  // namespace fastgan::cpu

@@ -1,0 +1,147 @@
+// gan_loss for torch through the stable ABI: checks of memory facts, allocation, threads, stream.
+#include "cpu/gan_loss.h"
+
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <optional>
+#include <tuple>
+#ifdef FASTGAN_WITH_CUDA
+#include "cuda/gan_loss.h"
+#include "torch/cuda_stream.h"
+#endif
+
+namespace {
+
+using fastgan::ElementType;
+using fastgan::GanLossArguments;
+using fastgan::GanLossFamily;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// d_loss, g_loss, statistics, d_grad_real, d_grad_fake, g_grad_real, g_grad_fake
+using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+
+ElementType element_type(const Tensor& x) {
+  switch (x.scalar_type()) {
+    case ScalarType::Float:
+      return ElementType::kFloat;
+    case ScalarType::Double:
+      return ElementType::kDouble;
+    case ScalarType::Half:
+      return ElementType::kHalf;
+    case ScalarType::BFloat16:
+      return ElementType::kBFloat16;
+    default:
+      STD_TORCH_CHECK(false, "gan_loss: logits must be float32, float64, float16 or bfloat16");
+  }
+}
+
+void check(const std::optional<Tensor>& real, const Tensor& fake, int64_t family) {
+  STD_TORCH_CHECK(family >= 0 && family <= static_cast<int64_t>(GanLossFamily::kRpgan),
+                  "gan_loss: family must be 0 to 4, got ", family);
+  STD_TORCH_CHECK(fake.numel() > 0, "gan_loss: fake_logits must not be empty");
+  const bool paired = static_cast<GanLossFamily>(family) == GanLossFamily::kRpgan;
+  STD_TORCH_CHECK(real.has_value() || !paired, "gan_loss: family rpgan needs real_logits");
+  if (!real.has_value()) return;
+  STD_TORCH_CHECK(real->numel() > 0, "gan_loss: real_logits must not be empty");
+  STD_TORCH_CHECK(real->scalar_type() == fake.scalar_type(), "gan_loss: logits must share one dtype");
+  STD_TORCH_CHECK(real->is_cuda() == fake.is_cuda() && real->get_device_index() == fake.get_device_index(),
+                  "gan_loss: logits must be on one device");
+  STD_TORCH_CHECK(!paired || real->numel() == fake.numel(),
+                  "gan_loss: family rpgan needs as many reals as fakes");
+}
+
+Results allocate(const std::optional<Tensor>& real, const Tensor& fake, GanLossFamily family) {
+  const bool wide = fake.scalar_type() == ScalarType::Double;
+  const auto type = std::make_optional(wide ? ScalarType::Double : ScalarType::Float);
+  const auto scalar = [&] { return torch::stable::new_empty(fake, {}, type); };
+  const auto like = [&](const Tensor& x) { return torch::stable::new_empty(fake, x.sizes(), type); };
+  const auto absent = [&] { return torch::stable::new_empty(fake, {0}, type); };
+  const bool paired = family == GanLossFamily::kRpgan;
+  return {scalar(),
+          scalar(),
+          torch::stable::new_empty(fake, {4}, type),
+          real.has_value() ? like(*real) : absent(),
+          like(fake),
+          paired ? like(*real) : absent(),
+          like(fake)};
+}
+
+GanLossArguments arguments(const std::optional<Tensor>& real, const Tensor& fake, GanLossFamily family,
+                           const Results& results) {
+  const auto& [d_loss, g_loss, statistics, d_grad_real, d_grad_fake, g_grad_real, g_grad_fake] = results;
+  GanLossArguments a{};
+  a.family = family;
+  a.type = element_type(fake);
+  a.real = real.has_value() ? real->const_data_ptr() : nullptr;
+  a.real_count = real.has_value() ? real->numel() : 0;
+  a.fake = fake.const_data_ptr();
+  a.fake_count = fake.numel();
+  a.d_loss = d_loss.mutable_data_ptr();
+  a.g_loss = g_loss.mutable_data_ptr();
+  a.statistics = statistics.mutable_data_ptr();
+  a.d_grad_real = real.has_value() ? d_grad_real.mutable_data_ptr() : nullptr;
+  a.d_grad_fake = d_grad_fake.mutable_data_ptr();
+  a.g_grad_real = family == GanLossFamily::kRpgan ? g_grad_real.mutable_data_ptr() : nullptr;
+  a.g_grad_fake = g_grad_fake.mutable_data_ptr();
+  return a;
+}
+
+Tensor dense(const Tensor& x) { return x.is_contiguous() ? x : torch::stable::contiguous(x); }
+
+std::optional<Tensor> dense(const std::optional<Tensor>& x) {
+  return x.has_value() ? std::optional<Tensor>(dense(*x)) : std::nullopt;
+}
+
+void torch_pool(int64_t count, int64_t grain, fastgan::cpu::RangeBody body, void* context) {
+  torch::stable::parallel_for(0, count, grain,
+                              [=](int64_t begin, int64_t end) { body(begin, end, context); });
+}
+
+Results gan_loss_cpu(std::optional<Tensor> real_logits, Tensor fake_logits, int64_t family) {
+  check(real_logits, fake_logits, family);
+  const auto real = dense(real_logits);
+  const Tensor fake = dense(fake_logits);
+  const auto kind = static_cast<GanLossFamily>(family);
+  Results results = allocate(real, fake, kind);
+  fastgan::cpu::gan_loss(arguments(real, fake, kind, results), &torch_pool);
+  return results;
+}
+
+#ifdef FASTGAN_WITH_CUDA
+Results gan_loss_cuda(std::optional<Tensor> real_logits, Tensor fake_logits, int64_t family) {
+  check(real_logits, fake_logits, family);
+  const torch::stable::accelerator::DeviceGuard guard(fake_logits.get_device_index());
+  const auto real = dense(real_logits);
+  const Tensor fake = dense(fake_logits);
+  const auto kind = static_cast<GanLossFamily>(family);
+  Results results = allocate(real, fake, kind);
+  const GanLossArguments a = arguments(real, fake, kind, results);
+  const int64_t tiles = fastgan::gan_loss_tiles(a.real_count, a.fake_count);
+  const Tensor partial =
+      torch::stable::new_empty(fake, {tiles * fastgan::kGanLossSums}, std::make_optional(ScalarType::Double));
+  const char* failure = fastgan_cuda_gan_loss(&a, partial.mutable_data_ptr(),
+                                              fastgan::current_cuda_stream(fake.get_device_index()));
+  STD_TORCH_CHECK(failure == nullptr, "gan_loss: CUDA launch failed: ", failure == nullptr ? "" : failure);
+  return results;
+}
+#endif
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(fastgan_C, m) {
+  m.def(
+      "gan_loss(Tensor? real_logits, Tensor fake_logits, int family) -> "
+      "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fastgan_C, CPU, m) { m.impl("gan_loss", TORCH_BOX(&gan_loss_cpu)); }
+
+#ifdef FASTGAN_WITH_CUDA
+STABLE_TORCH_LIBRARY_IMPL(fastgan_C, CUDA, m) { m.impl("gan_loss", TORCH_BOX(&gan_loss_cuda)); }
+#endif

@@ -1,0 +1,29 @@
+// The leaf operator library `fastgan_C`: what is not an operator on tensors. Each op registers itself in its
+// file.
+#include <torch/csrc/stable/library.h>
+
+#include <string>
+
+#include "cpu/capability.h"
+
+namespace {
+
+std::string cpu_capability() { return fastgan::cpu::name(fastgan::cpu::active()); }
+
+void force_cpu_capability(std::string name) { fastgan::cpu::force(name); }
+
+std::string last_cpu_capability() { return fastgan::cpu::last_run(); }
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY(fastgan_C, m) {
+  m.def("cpu_capability() -> str");
+  m.def("force_cpu_capability(str name) -> ()");
+  m.def("last_cpu_capability() -> str");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fastgan_C, CompositeExplicitAutograd, m) {
+  m.impl("cpu_capability", TORCH_BOX(&cpu_capability));
+  m.impl("force_cpu_capability", TORCH_BOX(&force_cpu_capability));
+  m.impl("last_cpu_capability", TORCH_BOX(&last_cpu_capability));
+}

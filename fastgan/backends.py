@@ -1,0 +1,179 @@
+"""Which implementation of an operator runs: reference, cpu, triton, cuda, or auto, which picks among them.
+
+`auto` takes a fast implementation only where it has been executed and measured faster: each operator says on
+which devices. For CUDA tensors it is the reference (ATen) as long as there is no measured table for the
+device. A backend that is forced, by `use_backend` or by FASTGAN_BACKEND, runs or raises.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from fastgan import native
+from fastgan.errors import BackendError
+
+NAMES = ("reference", "cpu", "triton", "cuda")
+CHOICES = ("auto", *NAMES)
+
+_dtypes: dict[str, dict[str, frozenset[torch.dtype]]] = {}
+_auto: dict[str, dict[str, str]] = {}
+_forced: list[str] = []
+_recorders: list[list["Ran"]] = []
+
+
+class Ran(NamedTuple):
+    """One execution: `capability` is that of the CPU kernel, "" for other backends."""
+
+    op: str
+    backend: str
+    capability: str
+
+
+def register(op: str, dtypes: dict[str, frozenset[torch.dtype]], auto: dict[str, str]) -> None:
+    """Declare an operator.
+
+    dtypes: for each backend that implements it besides the reference, the dtypes it takes.
+    auto: for a device type, the backend that `auto` takes there if it can run; the reference elsewhere.
+    """
+    _dtypes[op] = dtypes
+    _auto[op] = auto
+
+
+def why_not(op: str, backend: str, device_type: str, dtype: torch.dtype) -> str | None:
+    """None if `backend` can run `op` on such tensors, else the reason why not."""
+    if backend == "reference":
+        return None
+    if backend not in _dtypes[op]:
+        return f"{op} has no {backend} implementation"
+    reason = _why_not_on_device(backend, device_type)
+    if reason is None and dtype not in _dtypes[op][backend]:
+        reason = f"it does not take {dtype}".replace("torch.", "")
+    return reason
+
+
+def current() -> str:
+    """The choice in force: the innermost `use_backend`, else FASTGAN_BACKEND, else auto."""
+    return _forced[-1] if _forced else _from_environment()
+
+
+def choose(op: str, device_type: str, dtype: torch.dtype) -> str:
+    """The backend that runs `op` on tensors of this device type and dtype.
+
+    Raises BackendError when a forced backend cannot, with the reason and the ways out.
+    """
+    return _choose(current(), op, device_type, dtype)
+
+
+# Compiled code keeps the backend that was in force when it was compiled. This is what the decorator
+# torch.compiler.assume_constant_result sets; calling it would import torch._dynamo, a second of every start.
+choose._dynamo_marked_constant = True
+
+
+def auto_takes(backend: str) -> list[str]:
+    """The operators for which `auto` takes `backend` on some device, if this process can use it at all."""
+    if unavailable(backend):
+        return []
+    return sorted(op for op, fast in _auto.items() if backend in fast.values())
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Force `name` inside the block, in the whole process: backward passes run on threads of their own.
+
+    Raises ValueError when the name is not one of CHOICES. An operator that cannot run on it raises
+    BackendError.
+    """
+    _forced.append(_checked(name, "use_backend: name"))
+    try:
+        yield
+    finally:
+        _forced.pop()
+
+
+@contextlib.contextmanager
+def record() -> Iterator[list[Ran]]:
+    """Collect what really ran inside the block, in order."""
+    runs: list[Ran] = []
+    _recorders.append(runs)
+    try:
+        yield runs
+    finally:
+        _recorders[:] = [each for each in _recorders if each is not runs]
+
+
+def note_ran(op: str, backend: str) -> None:
+    """Called by an operator after `backend` has run."""
+    if _recorders:
+        capability = native.last_cpu_capability() if backend == "cpu" else ""
+        for runs in _recorders:
+            runs.append(Ran(op, backend, capability))
+
+
+@functools.cache
+def _choose(wanted: str, op: str, device_type: str, dtype: torch.dtype) -> str:
+    if wanted != "auto":
+        reason = why_not(op, wanted, device_type, dtype)
+        if reason is None:
+            return wanted
+        able = [name for name in NAMES if why_not(op, name, device_type, dtype) is None]
+        raise BackendError(
+            f"{op}: backend '{wanted}' cannot run here: {reason}; available for this call: "
+            f"{', '.join(able)}, or auto to let fastgan choose"
+        )
+    fast = _auto[op].get(device_type, "reference")
+    return fast if why_not(op, fast, device_type, dtype) is None else "reference"
+
+
+def unavailable(backend: str) -> str | None:
+    """None if this process can use `backend` at all, on some device, else the reason why not."""
+    if backend == "cpu":
+        return _with_hint(native.ops_missing())
+    if backend == "cuda":
+        return _with_hint(native.cuda_missing()) or _no_cuda_device()
+    if backend == "triton":
+        if not _importable("triton"):
+            return "triton is not installed"
+        return None if _interpreted() else _no_cuda_device()
+    return None
+
+
+def _why_not_on_device(backend: str, device_type: str) -> str | None:
+    wanted = "cpu" if backend == "cpu" or (backend == "triton" and _interpreted()) else "cuda"
+    if reason := unavailable(backend):
+        return reason
+    return None if device_type == wanted else f"it takes {wanted.upper()} tensors, got {device_type.upper()} ones"
+
+
+def _importable(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # hidden on purpose: by an import hook, or by None in sys.modules
+        return False
+
+
+def _interpreted() -> bool:
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _no_cuda_device() -> str | None:
+    return None if torch.cuda.is_available() else "torch sees no CUDA device"
+
+
+def _with_hint(reason: str | None) -> str | None:
+    return None if reason is None else f"{reason} ({native.HOW_TO_BUILD} builds it)"
+
+
+@functools.cache
+def _from_environment() -> str:
+    return _checked(os.environ.get("FASTGAN_BACKEND") or "auto", "FASTGAN_BACKEND")
+
+
+def _checked(name: str, what: str) -> str:
+    if name not in CHOICES:
+        raise ValueError(f"{what} must be one of {', '.join(CHOICES)}, got {name!r}")
+    return name

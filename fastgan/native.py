@@ -1,0 +1,94 @@
+"""The native part: loads the operators (`fastgan/_ops*.so`) and host helpers (`fastgan._C`), or says why not.
+
+The two are independent: without `_C` the operators still load. Nothing here raises when they are absent; a
+pure-Python install is a working one.
+"""
+
+import functools
+import importlib
+import json
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+HOW_TO_BUILD = "pip install --no-build-isolation ."
+
+_PACKAGE = Path(__file__).parent
+
+
+@functools.cache
+def build_facts() -> dict[str, Any]:
+    """What setup.py recorded: cpu and cuda (bool), reasons by part left out; compiler, torch, CUDA."""
+    try:
+        return json.loads((_PACKAGE / "_build.json").read_text())
+    except FileNotFoundError:
+        reason = "fastgan was never installed, its files are used as they are"
+        return {"cpu": False, "cuda": False, "reasons": {"cpu": reason, "cuda": reason}}
+
+
+@functools.cache
+def ops_missing() -> str | None:
+    """Load the operators at the first call. None when they are there, else the reason why they are not."""
+    path = _PACKAGE / f"_ops{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if not path.is_file():
+        return build_facts()["reasons"].get("cpu") or f"{path.name} is missing from {path.parent}"
+    try:
+        torch.ops.load_library(str(path))
+    except OSError as error:
+        built = build_facts().get("torch") or "an unknown torch"
+        return f"{path.name} (built with torch {built}) does not load in torch {torch.__version__}: {error}"
+    return None
+
+
+def cuda_missing() -> str | None:
+    """None when the operators are loaded and hold CUDA kernels, else the reason why not."""
+    if reason := ops_missing():
+        return reason
+    return None if build_facts()["cuda"] else build_facts()["reasons"].get("cuda", "CUDA was not built")
+
+
+@functools.cache
+def _load_host() -> tuple[ModuleType | None, str | None]:
+    try:
+        return importlib.import_module("fastgan._C"), None
+    except ImportError as error:
+        return None, build_facts()["reasons"].get("cpu") or str(error)
+
+
+def host() -> ModuleType | None:
+    """The module `fastgan._C`, None where it does not load."""
+    return _load_host()[0]
+
+
+def host_missing() -> str | None:
+    """None when `fastgan._C` loads, else the reason why not."""
+    return _load_host()[1]
+
+
+def cpu_capability() -> str:
+    """The instruction sets the CPU operators use now: `default`. RuntimeError when there are none."""
+    _require_ops()
+    return torch.ops.fastgan_C.cpu_capability()
+
+
+def force_cpu_capability(name: str) -> None:
+    """Use capability `name` from now on in this process; "auto" goes back to the machine's best.
+
+    Raises ValueError when this machine cannot execute it, RuntimeError when the operators are not there.
+    """
+    _require_ops()
+    torch.ops.fastgan_C.force_cpu_capability(name)
+
+
+def last_cpu_capability() -> str:
+    """The capability whose kernel ran last in this process, "" if none has."""
+    _require_ops()
+    return torch.ops.fastgan_C.last_cpu_capability()
+
+
+def _require_ops() -> None:
+    if reason := ops_missing():
+        raise RuntimeError(f"the native part of fastgan is not there: {reason}; {HOW_TO_BUILD} builds it")

@@ -1,0 +1,1 @@
+"""Triton kernels and their launchers; nothing of autograd. Installed as `fastgan.kernels`."""

@@ -1,0 +1,171 @@
+"""Real installs, each into a throw-away folder: with and without a compiler, a visible torch, triton."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="the native part is for Linux"),
+]
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(sysconfig.get_path("purelib"))
+SHIPPED = (
+    "setup.py",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+    "NOTICE.md",
+    "csrc",
+    "fastgan",
+)
+BUILT = shutil.ignore_patterns("*.so", "_build.json", "__pycache__")
+
+USE = """
+import torch, fastgan
+from fastgan import backends, losses
+from fastgan.cli.info import info
+assert fastgan.__file__.startswith({target!r}), fastgan.__file__
+with backends.record() as runs:
+    real = torch.tensor([2.0, 0.0], requires_grad=True)
+    losses.hinge_d_loss(real, torch.tensor([-2.0, -1.0])).backward()
+assert real.grad.tolist() == [0.0, -0.5]
+print("ran", runs[0].backend)
+info(False)
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the repository as a fresh clone has it."""
+    target = tmp_path / "source"
+    target.mkdir()
+    for name in (*SHIPPED, "kernels", "bench"):
+        path = ROOT / name
+        if path.is_dir():
+            shutil.copytree(path, target / name, ignore=BUILT)
+        else:
+            shutil.copy(path, target / name)
+    return target
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("FASTGAN_", "PYTHON"))}
+    return {**inherited, "OMP_NUM_THREADS": "1", **extra}
+
+
+def pip_install(source: Path, target: Path, python: str = sys.executable, **environment: str) -> None:
+    command = [python, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "--no-index", "-q"]
+    done = subprocess.run(
+        [*command, "--disable-pip-version-check", "--target", str(target), str(source)],
+        env=clean_environment(**environment),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def use(target: Path, prelude: str = "", **environment: str) -> str:
+    code = prelude + USE.format(target=str(target))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean_environment(PYTHONPATH=str(target), **environment),
+        cwd=target,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_without_a_compiler(source, tmp_path):
+    target = tmp_path / "installed"
+    pip_install(source, target, CXX="/nonexistent/c++")
+    said = use(target)
+    assert said.startswith("ran reference\n")
+    assert "no working C++17 compiler was found (tried /nonexistent/c++)" in said
+    assert "to get it: pip install --no-build-isolation ." in said
+    assert (target / "fastgan/kernels/gan_loss.py").is_file() and (target / "fastgan/bench/__init__.py").is_file()
+
+
+def test_without_a_visible_torch(source, tmp_path):
+    """What build isolation does, without its downloads: a Python that sees only pip and setuptools."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    visible = tmp_path / "visible"
+    visible.mkdir()
+    for pattern in ("pip", "pip-*.dist-info", "setuptools", "setuptools-*.dist-info", "_distutils_hack"):
+        for path in SITE.glob(pattern):
+            (visible / path.name).symlink_to(path)
+    target = tmp_path / "installed"
+    pip_install(source, target, str(tmp_path / "bare/bin/python"), PYTHONPATH=str(visible))
+    said = use(target)
+    assert said.startswith("ran reference\n")
+    assert "torch was not visible to the build" in said
+    assert "to get it: pip install --no-build-isolation ." in said
+
+
+def test_native_wheel(source, tmp_path):
+    """The operators run from the wheel; also with triton hidden, and with a host module that does not load."""
+    target = tmp_path / "installed"
+    pip_install(source, target, FASTGAN_BUILD="cpu")
+    said = use(target, prelude="import sys\nsys.modules['triton'] = None\n")
+    assert said.startswith("ran cpu\n")
+    assert "FASTGAN_BUILD=cpu asked for the CPU part alone" in said
+    assert "triton is not installed" in said
+    (host,) = (target / "fastgan").glob("_C*.so")
+    host.write_bytes(b"not a shared object")
+    assert use(target).startswith("ran cpu\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        (
+            {"FASTGAN_BUILD": "cuda", "CUDA_HOME": "/nonexistent"},
+            "FASTGAN_BUILD=cuda cannot be satisfied: no nvcc",
+        ),
+        (
+            {"FASTGAN_BUILD": "cpu", "CXX": "/nonexistent/c++"},
+            "FASTGAN_BUILD=cpu cannot be satisfied: no working",
+        ),
+        ({"FASTGAN_BUILD": "fast"}, "FASTGAN_BUILD must be one of auto, none, cpu, cuda, got 'fast'"),
+        ({"FASTGAN_CUDA_ARCHS": "hopper"}, "FASTGAN_CUDA_ARCHS must list compute capabilities like 80;90"),
+    ],
+    ids=["no-nvcc", "no-compiler", "nonsense-build", "nonsense-archs"],
+)
+def test_what_cannot_be_built_fails_loudly(source, environment, words):
+    command = [sys.executable, "setup.py", "--name"]
+    done = subprocess.run(command, cwd=source, env=clean_environment(**environment), capture_output=True, text=True)
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_source_distribution_and_wheel_hold_what_they_should(source, tmp_path):
+    build = "from setuptools import build_meta as b; print(b.build_sdist({0!r})); print(b.build_wheel({0!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", build.format(str(tmp_path))],
+        cwd=source,
+        env=clean_environment(FASTGAN_BUILD="none"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        files = {name.partition("/")[2] for name in archive.getnames()}
+    on_disk = {str(p.relative_to(source)) for p in (source / "csrc").rglob("*") if p.is_file()}
+    assert on_disk | {"kernels/gan_loss.py", "bench/__init__.py", "setup.py"} <= files
+    wheel = next(tmp_path.glob("*.whl"))
+    assert wheel.name.endswith("-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        top = {name.partition("/")[0] for name in archive.namelist()}
+        assert {"fastgan/kernels/gan_loss.py", "fastgan/_build.json"} <= set(archive.namelist())
+    assert top == {"fastgan", wheel.name.split("-py3")[0] + ".dist-info"}
