@@ -2,10 +2,12 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastgan.errors import RunError
+from fastgan.models import Generator
 from fastgan.progress import Progress
 from fastgan.run import Run, write_checkpoint
 from fastgan.train.evaluate import KidEvaluator
@@ -55,11 +57,12 @@ class Trainer:
         options: TrainOptions,
         networks: Networks,
         batches: RealBatches,
-        evaluator: KidEvaluator | None,
+        make_evaluator: Callable[[Progress], KidEvaluator] | None,
         progress: Progress,
     ) -> None:
         self._run, self._options, self._networks = run, options, networks
-        self._batches, self._evaluator, self._report = batches, evaluator, progress
+        self._batches, self._report = batches, progress
+        self._make_evaluator, self._evaluator = make_evaluator, None
         self._at = Counters()
         self._saved_step = -1
 
@@ -158,10 +161,9 @@ class Trainer:
         """Measure KID, write the sample grid and a checkpoint."""
         clock, at = time.monotonic(), self._at
         generator = self._networks.averaged()
-        best = self._evaluator is None
-        if self._evaluator is not None:
-            self._report(self.images, self._options.images, "measuring KID")
-            row = {"images": self.images, **self._evaluator(generator)}
+        best = self._make_evaluator is None
+        if self._make_evaluator is not None:
+            row = {"images": self.images, **self._kid(generator)}
             self._log.write(row)
             best = at.best_kid is None or row["kid"] < at.best_kid
             at.best_kid = row["kid"] if best else at.best_kid
@@ -170,6 +172,16 @@ class Trainer:
         write_grid(self._run.path / "samples" / f"{at.step:06d}.png", generator, options.seed, options.precision)
         at.seconds += time.monotonic() - clock
         self._save(best)
+
+    def _kid(self, generator: Generator) -> dict[str, Any]:
+        if self._evaluator is None:
+            self._evaluator = self._make_evaluator(
+                lambda done, total, text: self._report(
+                    self.images, self._options.images, f"training the classifier for KID, {done} of {total} steps"
+                )
+            )
+        self._report(self.images, self._options.images, "measuring KID")
+        return self._evaluator(generator)
 
     def _save(self, best: bool = False) -> None:
         if bad := self._networks.non_finite():

@@ -1,5 +1,6 @@
 """From a source of images to a finished run: load, plan, build, train; and the same again for `resume`."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from fastgan.data import ImageSet, Transform, load
 from fastgan.device import resolve_device
 from fastgan.errors import DataError, RunError
 from fastgan.files import write_json
-from fastgan.metrics.features import FeatureExtractor, classifier_features, efficientnet_lite0_features
+from fastgan.metrics.features import classifier_features, efficientnet_lite0_features
 from fastgan.models import Discriminator, Generator, check_size, nearest_size
 from fastgan.progress import Progress, silent
 from fastgan.run import Run, create_run
@@ -195,22 +196,37 @@ def _run(
 ) -> Outcome:
     device = resolve_device(options.device)
     with stop_request() as stop:
-        evaluator = _evaluator(run, data, training, options, say)
+        kid = _kid(run, data, training, options, say)
         model = run.config["model"]
         generator, discriminator = Generator(**model["generator"]), Discriminator(**model["discriminator"])
         generator.init_weights(options.seed)
         discriminator.init_weights(options.seed)
         networks = Networks(generator.to(device), discriminator.to(device), options)
         batches = RealBatches(training, options.batch, options.seed, options.flip, device)
-        trainer = Trainer(run, options, networks, batches, evaluator, progress)
+        trainer = Trainer(run, options, networks, batches, kid, progress)
         if resume and run.checkpoints():
             trainer.resume()
             say(f"continuing at {trainer.images:,} images")
-        reason = trainer.train(stop)
+        try:
+            reason = trainer.train(stop)
+        except OSError as error:
+            raise _refused_by_the_disk(run, error) from None
     return Outcome(run, reason, trainer.images, stop.signal)
 
 
-def _evaluator(run: Run, data: ImageSet, training: ImageSet, options: TrainOptions, say: Say) -> KidEvaluator | None:
+def _refused_by_the_disk(run: Run, error: OSError) -> RunError:
+    what = (
+        "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"{run.path}: {error.strerror or error}"
+    )
+    if not run.checkpoints():
+        return RunError(f"{what}; no checkpoint had been written yet: make room and train again")
+    return RunError(f"{what}; make room and continue with: fastgan train --resume {run.path}")
+
+
+def _kid(
+    run: Run, data: ImageSet, training: ImageSet, options: TrainOptions, say: Say
+) -> Callable[[Progress], KidEvaluator] | None:
+    """How to make the evaluator at the first snapshot, so that training shows its speed at once; None without KID."""
     validation = data.split("val")
     if min(len(validation), len(training)) < LEAST_IMAGES:
         say(
@@ -218,17 +234,19 @@ def _evaluator(run: Run, data: ImageSet, training: ImageSet, options: TrainOptio
             "needed; training goes on to its budget"
         )
         return None
-    return KidEvaluator(_extractor(run, training, options, say), training, validation, options)
-
-
-def _extractor(run: Run, training: ImageSet, options: TrainOptions, say: Say) -> FeatureExtractor:
     if training.labels is None:
-        return efficientnet_lite0_features()
-    say("training the classifier whose features KID compares")
-    return classifier_features(
-        training.images,
-        training.labels,
-        num_classes=len(training.classes),
-        folder=run.path,
-        seed=options.seed,
-    )
+        extractor = efficientnet_lite0_features()  # here already: without its package training must not begin
+        return lambda progress: KidEvaluator(extractor, training, validation, options)
+
+    def make(progress: Progress) -> KidEvaluator:
+        extractor = classifier_features(
+            training.images,
+            training.labels,
+            num_classes=len(training.classes),
+            folder=run.path,
+            seed=options.seed,
+            progress=progress,
+        )
+        return KidEvaluator(extractor, training, validation, options)
+
+    return make

@@ -1,0 +1,63 @@
+"""A real file system that fills up during training: one sentence, and the last checkpoint stays usable."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fastgan.run import Run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A tmpfs of 3 MiB, and a function that makes it larger."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", where], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"mounting a tmpfs needs root: {mounted.stderr.strip()}")
+    yield where, lambda: subprocess.run(["mount", "-o", "remount,size=64m", where], check=True)
+    subprocess.run(["umount", where], check=True)
+
+
+def fastgan(*arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "fastgan", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_a_full_disk_loses_nothing_that_was_written(small_disk):
+    disk, grow = small_disk
+    run = disk / "run"
+    options = [
+        "--images",
+        "256",
+        "--snapshot-images",
+        "64",
+        "--batch",
+        "32",
+        "--width",
+        "32",
+        "--z-dim",
+        "8",
+        "--device",
+        "cpu",
+    ]
+    done = fastgan("train", "digits", "--out", run, *options)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.strip().splitlines()[-1] == (
+        f"fastgan: the disk is full; make room and continue with: fastgan train --resume {run}"
+    )
+    kept = Run.open(run).checkpoint("latest")
+    assert 0 < kept.step < 8
+    grow()
+    done = fastgan("train", "--resume", run)
+    assert done.returncode == 0, done.stderr
+    assert "256 images" in done.stdout
