@@ -100,8 +100,11 @@ class Trainer:
                     self._snapshot()
                 reason = self._reason_to_stop(stop)
             if self._saved_step != self._at.step:
-                self._networks.averaged()
-                self._save()
+                if reason == SIGNAL:  # whoever sent it is waiting: no time for KID
+                    self._networks.averaged()
+                    self._save()
+                else:
+                    self._snapshot()
             return reason
         finally:
             self._log.close()

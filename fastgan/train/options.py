@@ -41,10 +41,10 @@ class TrainOptions:
     minutes: float | None = None
     patience: int = 10
     snapshot_images: int | None = None
-    batch: int = 64
+    batch: int = 32
     loss: str = "non_saturating"
-    lr_generator: float = 2e-4
-    lr_discriminator: float = 2e-4
+    lr_generator: float = 4e-4
+    lr_discriminator: float = 4e-4
     beta1: float = 0.5
     beta2: float = 0.999
     ema: float = 0.999
