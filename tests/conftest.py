@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+# Two workers on two cores: fixtures of a whole module run with one thread too.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:

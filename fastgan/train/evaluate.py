@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgan import noise
 from fastgan.data import ImageSet
 from fastgan.metrics import kid
 from fastgan.metrics.features import FeatureExtractor
@@ -12,6 +13,8 @@ from fastgan.train.options import TrainOptions
 from fastgan.train.samples import sample_images
 
 LEAST_IMAGES = 20
+
+_DRAW = 2**31  # a number that KID's own draws, 0, 1, 2 ..., do not reach
 
 
 class KidEvaluator:
@@ -24,23 +27,37 @@ class KidEvaluator:
     def __init__(
         self, extractor: FeatureExtractor, training: ImageSet, validation: ImageSet, options: TrainOptions
     ) -> None:
-        count = min(len(validation), options.kid_images)
         self._extractor, self._options = extractor, options
-        self._labels = None if validation.labels is None else validation.labels[:count]
-        self._real = extractor(validation.images[:count])
-        self._count = count
-        floor = kid(extractor(training.images[:count]), self._real, seed=options.seed)
-        self.floor = floor.mean
+        chosen = validation.select(_some(len(validation), options))
+        self._labels, self._count = chosen.labels, len(chosen)
+        self._real = extractor(chosen.images)
+        others = training.select(_some(len(training), options))
+        self.floor = kid(extractor(others.images), self._real, seed=options.seed).mean
 
     def __call__(self, generator: Generator) -> dict[str, Any]:
-        """A row for the log: `kid`, `kid_std`, `kid_floor` (training against validation images), `features`."""
+        """A row for the log.
+
+        `kid` and its `kid_std`; `kid_floor`, the value of training against validation images; with labels
+        `label_agreement`, the share of generated images that the feature network puts into their class, which KID
+        does not look at; `features`, which network measured.
+        """
         options = self._options
         fake = sample_images(generator, options.seed, self._count, self._labels, options.precision)
-        value = kid(self._real, self._extractor(np.ascontiguousarray(fake)), seed=options.seed)
+        features = self._extractor(fake)
+        value = kid(self._real, features, seed=options.seed)
+        agreement = {}
+        if self._labels is not None:
+            agreement["label_agreement"] = self._extractor.label_agreement(features, self._labels)
         return {
             "kid": value.mean,
             "kid_std": value.std,
             "kid_floor": self.floor,
+            **agreement,
             "kid_images": self._count,
             "features": {"name": self._extractor.name, "sha256": self._extractor.sha256},
         }
+
+
+def _some(available: int, options: TrainOptions) -> np.ndarray:
+    """Rows of at most `kid_images` images, drawn: files come sorted by class, and the first would be of one."""
+    return noise.permutation(options.seed, noise.Stream.METRIC, _DRAW, available)[: options.kid_images]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from fastgan.data import ImageSet, Transform, load
 from fastgan.device import resolve_device
@@ -136,7 +137,7 @@ def _training_images(data: ImageSet, options: TrainOptions) -> ImageSet:
     if options.real_per_class is not None:
         if data.labels is None:
             raise DataError(f"{data.name} has no labels, so --real-per-class cannot choose by class: leave it out")
-        training = training.real_per_class(options.real_per_class, options.seed)
+        training = data.real_per_class(options.real_per_class, options.seed).split("train")
     if len(training) < 2:
         raise DataError(f"{data.name} has {len(training)} training images, at least 2 are needed")
     return training
@@ -161,11 +162,12 @@ def _config(source: Any, data: ImageSet, training: ImageSet, options: TrainOptio
             "subset": {
                 "real_per_class": options.real_per_class,
                 "images": len(training),
-                "hashes": [f"{h:016x}" for h in training.hashes] if options.real_per_class else None,
+                "hashes": training.train_hashes() if options.real_per_class else None,
             },
         },
         "model": {"generator": {**shape, "z_dim": options.z_dim}, "discriminator": shape},
         "train": options.to_json(),
+        "machine": {"device": str(resolve_device(options.device)), "threads": torch.get_num_threads()},
     }
 
 

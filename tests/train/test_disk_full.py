@@ -16,7 +16,9 @@ def small_disk(tmp_path):
     """A tmpfs of 1.8 MB, and a function that makes it larger."""
     where = tmp_path / "disk"
     where.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1800k", "tmpfs", where], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1800k", "tmpfs", where], capture_output=True, text=True
+    )
     if mounted.returncode != 0:
         pytest.skip(f"mounting a tmpfs needs root: {mounted.stderr.strip()}")
     yield where, lambda: subprocess.run(["mount", "-o", "remount,size=64m", where], check=True)

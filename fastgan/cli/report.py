@@ -1,0 +1,23 @@
+"""`fastgan report`: a run folder in, one HTML page out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastgan.cli.console import emit, progress_bar
+from fastgan.tasks.report import write_report
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The run folder that `fastgan train` printed.")],
+    out: Annotated[Path | None, typer.Option(help="The file to write. [default: RUN/report.html]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write one self-contained page: images by class, curves, speed, and the verdict of the last study.
+
+    Example: fastgan report runs/digits
+    """
+    with progress_bar("report") as progress:
+        path = write_report(run, out, progress=progress)
+    emit(str(path), {"report": str(path)}, as_json)

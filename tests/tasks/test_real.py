@@ -1,0 +1,50 @@
+"""The real images of a run come back as training saw them; a test image on another side stops everything."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fastgan.data import load
+from fastgan.errors import RunError
+from fastgan.run import Run
+from fastgan.tasks.real import check_no_leak, load_real
+
+
+def edit(run: Run, **data) -> Run:
+    config = json.loads((run.path / "config.json").read_text())
+    config["data"] |= data
+    (run.path / "config.json").write_text(json.dumps(config))
+    return Run.open(run.path)
+
+
+def test_training_images_are_the_recorded_subset(run):
+    real = load_real(run)
+    assert len(real.training) == 300
+    assert np.array_equal(np.bincount(real.training.labels), [30] * 10)
+    assert sorted(f"{h:016x}" for h in real.training.hashes) == sorted(run.config["data"]["subset"]["hashes"])
+    everything = load("digits")
+    assert len(real.test) == len(everything.split("test"))
+    assert len(real.validation) == len(everything.split("val"))
+
+
+def test_other_images_than_the_runs_are_refused(run):
+    with pytest.raises(RunError, match="are not those"):
+        load_real(edit(run, sha256="0" * 64))
+
+
+def test_a_run_of_arrays_is_refused(run):
+    with pytest.raises(RunError, match="trained on arrays"):
+        load_real(edit(run, source=None))
+
+
+@pytest.mark.parametrize("side", ["training", "validation", "synthetic"])
+def test_a_planted_test_image_is_found_by_content(run, side):
+    real = load_real(run)
+    others = {"training": real.training.images, "validation": real.validation.images}
+    others["synthetic"] = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 1), dtype=np.uint8)
+    check_no_leak(real.test.images, **others)
+    others[side] = others[side].copy()
+    others[side][7] = real.test.images[3]
+    with pytest.raises(RunError, match=rf"1 of the \d+ {side} images are also test images"):
+        check_no_leak(real.test.images, **others)
