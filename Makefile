@@ -27,7 +27,8 @@ $(ENVIRONMENT): pyproject.toml
 	$(BIN)/python -m pip install -q --upgrade "pip>=23"
 ifeq ($(ACTIVE),)
 	@echo "== torch $(TORCH) ($(if $(HAS_NVIDIA_DRIVER),an NVIDIA driver is here: CUDA build,CPU build))"
-	$(BIN)/python -m pip install -q --retries 1 torch==$(TORCH) $(if $(HAS_NVIDIA_DRIVER),,--extra-index-url $(CPU_WHEELS))
+	$(BIN)/python -m pip install -q --no-deps --retries 1 torch==$(TORCH) $(if $(HAS_NVIDIA_DRIVER),,--extra-index-url $(CPU_WHEELS))
+	$(BIN)/python -m pip install -q torch==$(TORCH)
 	@echo "== triton $(TRITON), the release that torch $(TORCH) goes with"
 	$(BIN)/python -m pip install -q triton==$(TRITON)
 endif
