@@ -32,9 +32,9 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Key of the training's randomness.")] = _D.seed,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a GAN, write 10,000 labelled images, learn whether they help, and write a page about it.
+    """Train, write 10,000 labelled images, learn if they help.
 
-    Run the same command again to go on after it was stopped or killed. The last line is the path of the page.
+    All of it comes on one page. Run the same command again to go on after it was stopped or killed. The last line is the path of the page.
 
     Example: fastgan demo --data digits --images 20000 --n 1000 --seeds 2
     """

@@ -42,7 +42,9 @@ def generate(
     png_level: Annotated[int, typer.Option(min=0, max=9, help="PNG compression, 0 fast to 9 small.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write N synthetic images of a run; run the same command again to go on after it was stopped or killed.
+    """Write N labelled synthetic images of a run.
+
+    Run the same command again to go on after it was stopped or killed.
 
     Example: fastgan generate runs/digits --n 10000
     """

@@ -14,7 +14,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The file to write. [default: RUN/report.html]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write one self-contained page: images by class, curves, speed, and the verdict of the last study.
+    """Write one self-contained page about a run.
+
+    Images by class, curves, speed, and the verdict of the last study.
 
     Example: fastgan report runs/digits
     """

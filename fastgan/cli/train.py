@@ -63,7 +63,7 @@ def train(
     precision: Annotated[Literal[PRECISIONS], typer.Option(help="Of convolutions and linear layers.")] = _D.precision,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a GAN on images; stop it whenever you like and go on with --resume.
+    """Train a GAN on images; go on with --resume after any stop.
 
     Example: fastgan train digits --images 20000
     """

@@ -14,7 +14,9 @@ def verify(
     path: Annotated[Path, typer.Argument(help="A generated set or a run folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result, with every problem, as JSON.")] = False,
 ) -> None:
-    """Read a generated set or a run back and compare it with what was recorded; exit 1 if anything is wrong.
+    """Check a generated set or a run against what was recorded.
+
+    Everything is read back; exit 1 if anything is wrong.
 
     Example: fastgan verify runs/digits
     """

@@ -17,7 +17,7 @@ from fastgan.tasks.report_facts import Generated
 from fastgan.tasks.verdict import read_study
 
 REPORT_FILE = "report.html"
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = Path(__file__).parent
 
 
 def write_report(
