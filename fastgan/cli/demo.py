@@ -34,7 +34,8 @@ def demo(
 ) -> None:
     """Train, write 10,000 labelled images, learn if they help.
 
-    All of it comes on one page. Run the same command again to go on after it was stopped or killed. The last line is the path of the page.
+    All of it comes on one page, whose path is the last line. Run the same command again to go on after it was
+    stopped or killed.
 
     Example: fastgan demo --data digits --images 20000 --n 1000 --seeds 2
     """

@@ -51,9 +51,11 @@ def train(
     flip: Annotated[bool, typer.Option(help="Mirror half of the real images left to right.")] = _D.flip,
     batch: Annotated[int, typer.Option(min=2, help="Images a step.")] = _D.batch,
     loss: Annotated[Literal[losses.FAMILIES], typer.Option(help="Family of the adversarial loss.")] = _D.loss,
-    lr_generator: Annotated[float, typer.Option(help="Adam's learning rate of the generator.")] = _D.lr_generator,
+    lr_generator: Annotated[
+        float | None, typer.Option(help="Adam's learning rate of the generator. [default: the preset's]")
+    ] = _D.lr_generator,
     lr_discriminator: Annotated[
-        float, typer.Option(help="Adam's learning rate of the discriminator.")
+        float | None, typer.Option(help="Adam's learning rate of the discriminator. [default: the preset's]")
     ] = _D.lr_discriminator,
     width: Annotated[int, typer.Option(min=1, help="Channels of the widest images' map.")] = _D.width,
     z_dim: Annotated[int, typer.Option(min=1, help="Length of the latent vector.")] = _D.z_dim,

@@ -11,10 +11,11 @@ _PASSES = 20
 _LEAST_IMAGES = 200_000
 _MOST_IMAGES = 2_000_000
 _SNAPSHOTS = 20
+_LEARNING_RATES = {"keras": 8e-4, "dcgan": 2e-4}
 
 
 def fill_in(options: TrainOptions, training_images: int) -> TrainOptions:
-    """The options with a budget and a snapshot interval, both whole numbers of steps.
+    """The options with learning rates, a budget and a snapshot interval, the last two whole numbers of steps.
 
     The budget is 20 passes over the data, at least 200,000 and at most 2,000,000 images; a twentieth of it lies
     between two snapshots.
@@ -23,6 +24,8 @@ def fill_in(options: TrainOptions, training_images: int) -> TrainOptions:
     snapshot = options.snapshot_images or -(-images // _SNAPSHOTS)
     return replace(
         options,
+        lr_generator=options.lr_generator or _LEARNING_RATES[options.preset],
+        lr_discriminator=options.lr_discriminator or _LEARNING_RATES[options.preset],
         images=_whole_steps(images, options.batch),
         snapshot_images=_whole_steps(snapshot, options.batch),
     )

@@ -43,6 +43,8 @@ def test_the_budget_follows_the_data(training, budget):
     assert filled.images % 64 == filled.snapshot_images % 64 == 0
     assert filled.images / 21 < filled.snapshot_images <= filled.images / 19
     assert fill_in(filled, 7) == filled
+    assert filled.lr_generator == 8e-4
+    assert fill_in(TrainOptions(preset="dcgan"), training).lr_discriminator == 2e-4
 
 
 def test_the_first_free_folder(tmp_path):
