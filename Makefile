@@ -65,6 +65,7 @@ bench: dev  ## time our ops against stock torch, after checking that they agree
 	$(BIN)/python -m fastgan.bench
 
 clean:  ## remove what was built, the environment included; runs stay
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find . -path ./.venv -prune -o \( -name __pycache__ -o -name '*.so' \) -exec rm -rf {} +
-	rm -rf .venv
+	rm -rf build dist *.egg-info .ruff_cache .hypothesis .benchmarks fastgan/_ops*.so fastgan/_C*.so fastgan/_build.json
+	find fastgan kernels bench tests -name __pycache__ -exec rm -rf {} +
+	rm -f $(ENVIRONMENT) $(NATIVE)
+	$(if $(ACTIVE),,rm -rf .venv)

@@ -83,6 +83,10 @@ class Plan:
     def cuda(self) -> bool:
         return "cuda" not in self.reasons
 
+    @property
+    def host(self) -> bool:
+        return self.cpu and "host" not in self.reasons
+
 
 def find_compiler() -> tuple[tuple[str, ...], str]:
     """The command of a C++17 compiler that works, or () and why there is none."""
@@ -145,6 +149,8 @@ def make_plan() -> Plan:
     cxx, no_cxx = find_compiler()
     torch, torch_version, no_torch = find_torch()
     reasons = {}
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        reasons["host"] = "Python.h was not found (the development package of this Python has it)"
     if sys.platform != "linux":
         reasons["cpu"] = f"the native part is built on Linux only, not on {sys.platform}"
     elif no_cxx or no_torch:
@@ -186,9 +192,8 @@ class BuildPython(build_py):
     def run(self) -> None:
         super().run()
         package = ROOT / "fastgan" if self.editable_mode else Path(self.build_lib) / "fastgan"
-        if not PLAN.cpu:
-            # What an earlier build left here must not pass for this one's.
-            for stem in ("_ops", "_C"):
+        for stem, built in (("_ops", PLAN.cpu), ("_C", PLAN.host)):
+            if not built:  # what an earlier build left here must not pass for this one's
                 (package / (stem + sysconfig.get_config_var("EXT_SUFFIX"))).unlink(missing_ok=True)
         (package / "_build.json").write_text(json.dumps(facts(PLAN), indent=1) + "\n")
 
@@ -206,7 +211,14 @@ class BuildNative(build_ext):
     def compile_all(self) -> dict[str, Path]:
         folder = Path(self.build_temp).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        sources = dict.fromkeys([*CPU_SOURCES, *(CUDA_SOURCES if PLAN.cuda else []), *TORCH_SOURCES, *HOST_SOURCES])
+        sources = dict.fromkeys(
+            [
+                *CPU_SOURCES,
+                *(CUDA_SOURCES if PLAN.cuda else []),
+                *TORCH_SOURCES,
+                *(HOST_SOURCES if PLAN.host else []),
+            ]
+        )
         objects = {s: folder / (s.replace("/", "_") + ".o") for s in sources}
         jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
         # nvcc takes longest: start it first.
@@ -289,7 +301,7 @@ def extensions(plan: Plan) -> list[Extension]:
     sources = [*CPU_SOURCES, *(CUDA_SOURCES if plan.cuda else []), *TORCH_SOURCES]
     return [
         Extension("fastgan._ops", sources, extra_link_args=[*hidden, *torch_libraries, *cuda], py_limited_api=False),
-        Extension("fastgan._C", HOST_SOURCES, extra_link_args=hidden),
+        *([Extension("fastgan._C", HOST_SOURCES, extra_link_args=hidden)] if plan.host else []),
     ]
 
 

@@ -55,7 +55,8 @@ def _load_host() -> tuple[ModuleType | None, str | None]:
     try:
         return importlib.import_module("fastgan._C"), None
     except ImportError as error:
-        return None, build_facts()["reasons"].get("cpu") or str(error)
+        reasons = build_facts()["reasons"]
+        return None, reasons.get("cpu") or reasons.get("host") or str(error)
 
 
 def host() -> ModuleType | None:

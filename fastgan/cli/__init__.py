@@ -10,6 +10,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "fastgan":
             raise
-        sys.stderr.write(f"fastgan: the command line needs the package {error.name!r}: pip install 'fastgan[cli]'\n")
+        sys.stderr.write(
+            f"fastgan: the command line needs the package {error.name!r}; in a clone of fastgan: pip install '.[cli]'\n"
+        )
         sys.exit(1)
     sys.exit(run())

@@ -74,6 +74,10 @@ def run(arguments: list[str] | None = None) -> int:
         return 0
     except (FastganError, ValueError) as error:
         return _say(str(error), 1)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _say("out of memory: use a smaller --batch, --width or --size", 1)
     except OSError as error:
         return _say(_os_sentence(error), 1)
 
@@ -85,6 +89,11 @@ def _usage(error) -> int:
         return 2
     where = error.ctx.command_path if error.ctx else "fastgan"
     return _say(f"{message.rstrip('.')}; see '{where} --help'", 2)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch has a class for CUDA only; its CPU allocator raises a plain RuntimeError.
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def _os_sentence(error: OSError) -> str:

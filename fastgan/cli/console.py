@@ -60,23 +60,28 @@ def _bar(description: str) -> Iterator[Report]:
 
 
 def _lines(description: str) -> Report:
-    started = time.monotonic()
-    last = started - _PLAIN_SECONDS
+    last = float("-inf")
+    origin: tuple[int, float] | None = None  # what was done when this process began, and when
+    finished = False
 
     def report(done: int, total: int, text: str = "") -> None:
-        nonlocal last
+        nonlocal last, origin, finished
         now = time.monotonic()
-        if now - last < _PLAIN_SECONDS and done < total:
+        if origin is None or done < origin[0]:  # the next stage counts from its own beginning
+            origin, finished = (done, now), False
+        ends = bool(total) and done >= total and not finished
+        if now - last < _PLAIN_SECONDS and not ends:
             return
-        last = now
-        stderr.print(f"{description}: {_standing(done, total, now - started)}{text}", soft_wrap=True, markup=False)
+        last, finished = now, finished or ends
+        standing = _standing(done, total, done - origin[0], now - origin[1])
+        stderr.print(f"{description}: {standing}{text}", soft_wrap=True, markup=False)
 
     return report
 
 
-def _standing(done: int, total: int, seconds: float) -> str:
-    """How far and how long still, where that is known."""
+def _standing(done: int, total: int, done_here: int, seconds: float) -> str:
+    """How far and, from the speed of this process alone, how long still."""
     if not total:
         return ""
     share = f"{100 * done / total:.0f}% ({done:,}/{total:,})"
-    return f"{share}, {seconds * (total - done) / done:.0f} s left  " if done else f"{share}  "
+    return f"{share}, {seconds * (total - done) / done_here:.0f} s left  " if done_here > 0 else f"{share}  "

@@ -27,7 +27,9 @@ def train(
         typer.Argument(help="A folder of images (one subfolder a class), .npz, .npy, IDX, .tar, or a data set's name."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder, new or empty. [default: runs/NAME]")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Continue the training in this run folder.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Continue the training in this run folder (with DATA if the images moved).")
+    ] = None,
     images: Annotated[
         int | None, typer.Option(min=1, help="Budget in real images shown. [default: from the data]")
     ] = None,
@@ -60,7 +62,7 @@ def train(
     width: Annotated[int, typer.Option(min=1, help="Channels of the widest images' map.")] = _D.width,
     z_dim: Annotated[int, typer.Option(min=1, help="Length of the latent vector.")] = _D.z_dim,
     preset: Annotated[Literal[PRESETS], typer.Option(help="Family of the networks.")] = _D.preset,
-    seed: Annotated[int, typer.Option(min=0, help="Key of all randomness.")] = _D.seed,
+    seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="Key of all randomness.")] = _D.seed,
     device: Annotated[Literal[DEVICES], typer.Option(help="Where to train.")] = _D.device,
     precision: Annotated[Literal[PRECISIONS], typer.Option(help="Of convolutions and linear layers.")] = _D.precision,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -69,13 +71,16 @@ def train(
 
     Example: fastgan train digits --images 20000
     """
-    if (data is None) == (resume is None):
-        raise typer.BadParameter("give either DATA to start a training or --resume RUN to continue one")
+    if data is None and resume is None:
+        raise typer.BadParameter("give DATA to start a training, or --resume RUN to continue one")
+    fixed = [name for name in ("out", "size", "fit", "channels", "alpha") if _was_typed(ctx, name)]
+    if resume is not None and fixed:
+        raise typer.BadParameter(f"--{fixed[0]} belongs to a new training; --resume continues the run as it began")
     given = {f.name: ctx.params[f.name] for f in fields(TrainOptions) if f.name in ctx.params}
-    with progress_bar("training") as progress:
+    with progress_bar(Path(resume or data).name) as progress:
         if resume is not None:
             told = {k: v for k, v in given.items() if _was_typed(ctx, k)}
-            outcome = resume_training(resume, changes=told, progress=progress, say=note)
+            outcome = resume_training(resume, changes=told, source=data, progress=progress, say=note)
         else:
             outcome = run_training(
                 data,

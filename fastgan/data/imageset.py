@@ -1,6 +1,7 @@
 """A whole data set in memory: uint8 pixels, labels, classes, fixed splits and content hashes."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -149,17 +150,18 @@ class ImageSet:
     def describe(self) -> dict[str, Any]:
         """JSON values for a run's config: name, counts, classes, transform and what was left out.
 
-        `sha256` is the hex SHA-256 of all content hashes, sorted, as little-endian uint64: equal for equal
-        images in any order. `train_sha256` and `test_sha256` are the same of those splits alone.
+        `sha256` is a hex SHA-256 over the class names and, for every image, its content hash, label and split,
+        sorted: equal for the same labelled images in the same splits, whatever the files are called. `train_sha256`
+        and `test_sha256` are the same of those splits alone.
         """
         return {
             "name": self.name,
             "counts": self.counts(),
             "classes": list(self.classes),
             "transform": self.transform.to_json(),
-            "sha256": _digest(self.hashes),
-            "train_sha256": _digest(self.hashes[self.splits == 0]),
-            "test_sha256": _digest(self.hashes[self.splits == 2]),
+            "sha256": self._digest(),
+            "train_sha256": self.split("train")._digest(),
+            "test_sha256": self.split("test")._digest(),
             "skipped": len(self.skipped),
             "dropped": self.dropped,
         }
@@ -168,6 +170,19 @@ class ImageSet:
         """Content hashes of the training images, 16 hex digits each, sorted: what a run has seen."""
         return [f"{h:016x}" for h in np.sort(self.hashes[self.splits == 0]).tolist()]
 
+    def by_content(self) -> "ImageSet":
+        """The same images in the order of content hash, then label: independent of file names and their order."""
+        return self.select(self._content_order())
 
-def _digest(hashes: np.ndarray) -> str:
-    return hashlib.sha256(np.sort(hashes).astype("<u8").tobytes()).hexdigest()
+    def _content_order(self) -> np.ndarray:
+        labels = np.zeros(len(self), np.int64) if self.labels is None else self.labels
+        return np.lexsort((self.splits, labels, self.hashes))
+
+    def _digest(self) -> str:
+        order = self._content_order()
+        digest = hashlib.sha256(json.dumps(list(self.classes)).encode())
+        digest.update(self.hashes[order].astype("<u8").tobytes())
+        if self.labels is not None:
+            digest.update(self.labels[order].astype("<i8").tobytes())
+        digest.update(self.splits[order].astype("u1").tobytes())
+        return digest.hexdigest()

@@ -1,13 +1,16 @@
 """A run folder: config.json, metrics.jsonl, samples/ and checkpoints/, opened for reading or created."""
 
+import contextlib
 import json
 import platform
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
+from filelock import FileLock, Timeout
 
 from fastgan import files
 from fastgan._version import __version__
@@ -17,6 +20,8 @@ from fastgan.noise import NOISE_FORMAT
 from fastgan.run.checkpoint import Checkpoint, choose_whole, list_checkpoints
 
 RUN_FORMAT = "run/1"
+
+_PARTS = ("data", "model", "train")
 
 
 class Run:
@@ -49,8 +54,11 @@ class Run:
             ) from None
         except (OSError, ValueError) as error:
             raise RunError(f"{path / 'config.json'} cannot be read ({error}); restore it or train again") from None
-        if config.get("format") != RUN_FORMAT:
-            raise RunError(f"{path} has format {config.get('format')!r}, this version of fastgan reads {RUN_FORMAT!r}")
+        found = config.get("format") if isinstance(config, dict) else None
+        if found != RUN_FORMAT:
+            raise RunError(f"{path} has format {found!r}, this version of fastgan reads {RUN_FORMAT!r}")
+        if missing := [part for part in _PARTS if not isinstance(config.get(part), dict)]:
+            raise RunError(f"{path / 'config.json'} has no part {missing[0]!r}; restore it or train again")
         return cls(path, config)
 
     def __repr__(self) -> str:
@@ -114,12 +122,39 @@ class Run:
         return self.checkpoint().state()["files"]["ema"]
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl in the order they were written; empty before the first one."""
+        """The rows of metrics.jsonl in the order they were written; empty before the first one.
+
+        A last line that a killed process left unfinished does not count.
+
+        Raises:
+            RunError: any other line is not JSON.
+        """
+        path = self.path / "metrics.jsonl"
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+            *lines, _unfinished = path.read_text().split("\n")
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise RunError(f"{path} is damaged ({error}); restore it, or continue the training to mend it") from None
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Hold the run: no other process trains in this folder meanwhile.
+
+        Raises:
+            RunError: another process does.
+        """
+        lock = FileLock(self.path / ".training.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"another process is training in {self.path}: wait for it, or stop it") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def create_run(path: str | Path, config: dict[str, Any]) -> Run:
@@ -132,7 +167,9 @@ def create_run(path: str | Path, config: dict[str, Any]) -> Run:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         hint = "continue it with --resume, or " if (path / "config.json").exists() else ""
         raise RunError(f"output folder {path} is not empty: {hint}choose another --out")
-    path.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # an empty folder is as good as none
+        path.mkdir()
     head = {"format": RUN_FORMAT, "noise": NOISE_FORMAT, "versions": versions()}
     config = {**head, **config}
     files.write_json(path / "config.json", config)

@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 class TrainLog:
     """Appends rows to RUN/metrics.jsonl and their numbers to RUN/tensorboard.
 
-    On resume the rows after the checkpoint are cut off, so the file reads as if training had never stopped.
+    On resume the rows after the checkpoint are cut off; what stays of an interruption is a row at the step it stopped.
     """
 
     def __init__(self, run: Path, kept_bytes: int = 0, images: int = 0) -> None:

@@ -102,7 +102,7 @@ class Trainer:
             if self._saved_step != self._at.step:
                 if reason == SIGNAL:  # whoever sent it is waiting: no time for KID
                     self._networks.averaged()
-                    self._save()
+                    self._save(best=self._make_evaluator is None)
                 else:
                     self._snapshot()
             return reason

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastgan.data import ImageSet, Transform, load
+from fastgan.data import ImageSet, load
 from fastgan.device import resolve_device
 from fastgan.errors import DataError, RunError
 from fastgan.files import write_json
 from fastgan.metrics.features import classifier_features, efficientnet_lite0_features
 from fastgan.models import Discriminator, Generator, check_size, nearest_size
 from fastgan.progress import Progress, silent
-from fastgan.run import Run, create_run
+from fastgan.run import Run, create_run, load_run_images, training_images
+from fastgan.run.images import Images
 from fastgan.train.evaluate import LEAST_IMAGES, KidEvaluator
-from fastgan.train.loop import Trainer
+from fastgan.train.loop import SIGNAL, Trainer
 from fastgan.train.networks import Networks
 from fastgan.train.options import CONTINUABLE, TrainOptions
 from fastgan.train.order import RealBatches
@@ -46,7 +47,7 @@ class Outcome:
 
 
 def train(
-    source: str | Path | np.ndarray | tuple[np.ndarray, np.ndarray],
+    source: Images,
     out: str | Path | None = None,
     *,
     options: TrainOptions | None = None,
@@ -80,19 +81,24 @@ def train(
     if size is not None:
         check_size(size)
     data = load(source, size=size, fit=fit, channels=channels, alpha=alpha, valid_size=nearest_size, progress=progress)
-    training = _training_images(data, options)
+    subset = _subset(data, options)
+    training = training_images(data, subset)
     options = fill_in(options, len(training))
     folder = Path(out) if out is not None else choose_folder(data)
-    run = create_run(folder, _config(source, data, training, options))
-    _announce(run, data, training, options, say)
-    return _run(run, data, training, options, progress, say, resume=False)
+    config = _config(source, data, subset, options)
+    networks = _networks(config["model"], options)  # before the folder: a start that fails leaves none behind
+    kid = _kid(folder, data, training, options)
+    run = create_run(folder, config)
+    _announce(run, data, training, options, kid is not None, say)
+    with run.training():
+        return _train(run, Trainer(run, options, networks, _batches(training, options, networks), kid, progress))
 
 
 def resume(
     path: str | Path,
     *,
     changes: dict[str, Any] | None = None,
-    source: str | Path | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    source: Images | None = None,
     progress: Progress = silent,
     say: Say = lambda text: None,
 ) -> Outcome:
@@ -113,37 +119,43 @@ def resume(
     if fixed := sorted(k for k in changes if k not in CONTINUABLE and changes[k] != getattr(options, k)):
         raise RunError(f"{fixed[0]} of {run.path} cannot change on resume: only {', '.join(CONTINUABLE)} can")
     options = fill_in(replace(options, **changes), 0)
-    transform = Transform.from_json(run.config["data"]["transform"])
-    source = run.config["data"]["source"] if source is None else source
-    if source is None:
-        raise RunError(f"{run.path} was trained on arrays: give them again to continue")
-    data = load(
-        source,
-        size=transform.size,
-        fit=transform.fit,
-        channels=transform.channels,
-        alpha=transform.alpha,
-        progress=progress,
-    )
-    if data.describe()["sha256"] != run.config["data"]["sha256"]:
-        raise RunError(f"the images in {source} are not those {run.path} was trained on: restore them or train anew")
-    run.config["train"] = options.to_json()
-    write_json(run.path / "config.json", run.config)
-    return _run(run, data, _training_images(data, options), options, progress, say, resume=True)
+    with run.training():
+        data = load_run_images(run, source, progress)
+        training = training_images(data, run.config["data"]["subset"])
+        networks = _networks(run.config["model"], options)
+        kid = _kid(run.path, data, training, options)
+        trainer = Trainer(run, options, networks, _batches(training, options, networks), kid, progress)
+        if run.checkpoints():
+            trainer.resume()
+            say(f"continuing at {trainer.images:,} images")
+        run.config["train"] = options.to_json()
+        write_json(run.path / "config.json", run.config)
+        return _train(run, trainer)
 
 
-def _training_images(data: ImageSet, options: TrainOptions) -> ImageSet:
-    training = data.split("train")
+def _subset(data: ImageSet, options: TrainOptions) -> dict[str, Any]:
+    """Which of the training images are trained on, as config.json records it."""
+    chosen = data
     if options.real_per_class is not None:
         if data.labels is None:
             raise DataError(f"{data.name} has no labels, so --real-per-class cannot choose by class: leave it out")
-        training = data.real_per_class(options.real_per_class, options.seed).split("train")
+        chosen = data.real_per_class(options.real_per_class, options.seed)
+    training = chosen.split("train")
     if len(training) < 2:
         raise DataError(f"{data.name} has {len(training)} training images, at least 2 are needed")
-    return training
+    if data.labels is not None:
+        counts = np.bincount(training.labels, minlength=len(data.classes))
+        if (counts == 0).any():
+            name = data.classes[int(counts.argmin())]
+            raise DataError(f"class {name!r} of {data.name} has no training image: add some, or remove the class")
+    return {
+        "real_per_class": options.real_per_class,
+        "images": len(training),
+        "hashes": training.train_hashes() if options.real_per_class else None,
+    }
 
 
-def _config(source: Any, data: ImageSet, training: ImageSet, options: TrainOptions) -> dict[str, Any]:
+def _config(source: Images, data: ImageSet, subset: dict[str, Any], options: TrainOptions) -> dict[str, Any]:
     height, width = data.transform.size
     shape = {
         "size": [height, width],
@@ -159,11 +171,7 @@ def _config(source: Any, data: ImageSet, training: ImageSet, options: TrainOptio
         "data": {
             "source": place,
             **data.describe(),
-            "subset": {
-                "real_per_class": options.real_per_class,
-                "images": len(training),
-                "hashes": training.train_hashes() if options.real_per_class else None,
-            },
+            "subset": subset,
         },
         "model": {"generator": {**shape, "z_dim": options.z_dim}, "discriminator": shape},
         "train": options.to_json(),
@@ -171,7 +179,9 @@ def _config(source: Any, data: ImageSet, training: ImageSet, options: TrainOptio
     }
 
 
-def _announce(run: Run, data: ImageSet, training: ImageSet, options: TrainOptions, say: Say) -> None:
+def _announce(
+    run: Run, data: ImageSet, training: ImageSet, options: TrainOptions, measures_kid: bool, say: Say
+) -> None:
     height, width = data.transform.size
     kind = f"{len(data.classes)} classes" if data.classes else "no labels"
     say(
@@ -179,6 +189,10 @@ def _announce(run: Run, data: ImageSet, training: ImageSet, options: TrainOption
         + (f"; {len(data.skipped)} files skipped (the first: {_first_skipped(data)})" if data.skipped else "")
     )
     say(f"budget: {options.images:,} images, a snapshot every {options.snapshot_images:,}; seed {options.seed}")
+    if not measures_kid:
+        say(
+            f"no KID: it needs {LEAST_IMAGES} training and {LEAST_IMAGES} validation images; the budget alone ends this"
+        )
     say(f"output: {run.path}")
 
 
@@ -187,54 +201,24 @@ def _first_skipped(data: ImageSet) -> str:
     return f"{path}: {reason}"
 
 
-def _run(
-    run: Run,
-    data: ImageSet,
-    training: ImageSet,
-    options: TrainOptions,
-    progress: Progress,
-    say: Say,
-    resume: bool,
-) -> Outcome:
+def _networks(model: dict[str, Any], options: TrainOptions) -> Networks:
     device = resolve_device(options.device)
-    with stop_request() as stop:
-        kid = _kid(run, data, training, options, say)
-        model = run.config["model"]
-        generator, discriminator = Generator(**model["generator"]), Discriminator(**model["discriminator"])
-        generator.init_weights(options.seed)
-        discriminator.init_weights(options.seed)
-        networks = Networks(generator.to(device), discriminator.to(device), options)
-        batches = RealBatches(training, options.batch, options.seed, options.flip, device)
-        trainer = Trainer(run, options, networks, batches, kid, progress)
-        if resume and run.checkpoints():
-            trainer.resume()
-            say(f"continuing at {trainer.images:,} images")
-        try:
-            reason = trainer.train(stop)
-        except OSError as error:
-            raise _refused_by_the_disk(run, error) from None
-    return Outcome(run, reason, trainer.images, stop.signal)
+    generator, discriminator = Generator(**model["generator"]), Discriminator(**model["discriminator"])
+    generator.init_weights(options.seed)
+    discriminator.init_weights(options.seed)
+    return Networks(generator.to(device), discriminator.to(device), options)
 
 
-def _refused_by_the_disk(run: Run, error: OSError) -> RunError:
-    what = (
-        "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"{run.path}: {error.strerror or error}"
-    )
-    if not run.checkpoints():
-        return RunError(f"{what}; no checkpoint had been written yet: make room and train again")
-    return RunError(f"{what}; make room and continue with: fastgan train --resume {run.path}")
+def _batches(training: ImageSet, options: TrainOptions, networks: Networks) -> RealBatches:
+    return RealBatches(training, options.batch, options.seed, options.flip, networks.device)
 
 
 def _kid(
-    run: Run, data: ImageSet, training: ImageSet, options: TrainOptions, say: Say
+    folder: Path, data: ImageSet, training: ImageSet, options: TrainOptions
 ) -> Callable[[Progress], KidEvaluator] | None:
     """How to make the evaluator at the first snapshot, so that training shows its speed at once; None without KID."""
-    validation = data.split("val")
+    validation = data.split("val").by_content()
     if min(len(validation), len(training)) < LEAST_IMAGES:
-        say(
-            f"no KID: {len(validation)} validation and {len(training)} training images, {LEAST_IMAGES} of each are "
-            "needed; training goes on to its budget"
-        )
         return None
     if training.labels is None:
         extractor = efficientnet_lite0_features()  # here already: without its package training must not begin
@@ -245,10 +229,28 @@ def _kid(
             training.images,
             training.labels,
             num_classes=len(training.classes),
-            folder=run.path,
+            folder=folder,
             seed=options.seed,
             progress=progress,
         )
         return KidEvaluator(extractor, training, validation, options)
 
     return make
+
+
+def _train(run: Run, trainer: Trainer) -> Outcome:
+    with stop_request() as stop:
+        try:
+            reason = trainer.train(stop)
+        except OSError as error:
+            raise _refused_by_the_disk(run, error) from None
+    return Outcome(run, reason, trainer.images, stop.signal if reason == SIGNAL else None)
+
+
+def _refused_by_the_disk(run: Run, error: OSError) -> RunError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else f"{error.filename or run.path} cannot be written: {error.strerror or error}"
+    way_out = "make room" if full else "mend that"
+    if not run.checkpoints():
+        return RunError(f"{what}; no checkpoint had been written yet: {way_out} and train again")
+    return RunError(f"{what}; {way_out} and continue with: fastgan train --resume {run.path}")

@@ -65,7 +65,8 @@ def run(tmp_path_factory) -> Path:
 def test_usage(tmp_path):
     refused(2, "No such option", "train", "digits", "--budget", 3)
     refused(2, "No such command", "trian")
-    refused(2, "give either DATA", "train")
+    refused(2, "give DATA to start", "train")
+    refused(2, "--size belongs to a new training", "train", "--resume", tmp_path, "--size", "8x8")
     refused(2, "--size must be HxW", "train", "digits", "--size", "big")
     refused(2, "is not one of", "train", "digits", "--loss", "bce")
     refused(2, "Missing", "generate", tmp_path)
@@ -116,6 +117,11 @@ def test_transparency_in_a_jpg_is_flattened(tmp_path):
     code, _, err = fastgan("train", folder, "--out", tmp_path / "run", "--images", 64, "--batch", 32, "--width", 8)
     assert code == 0, err
     assert "skipped" not in err
+
+
+def test_out_of_memory(tmp_path):
+    refused(1, "out of memory", "train", "digits", "--width", 10**8, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_impossible_size_names_the_nearest(tmp_path):

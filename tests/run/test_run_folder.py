@@ -45,6 +45,8 @@ def test_a_run_is_not_overwritten(tmp_path):
     [
         (None, "it has no config.json"),
         ("{", "cannot be read"),
+        ("[]", "format None"),
+        (json.dumps({"format": "run/1", "data": {}}), "no part 'model'"),
         (json.dumps({"format": "run/9"}), "format 'run/9'"),
     ],
 )
@@ -64,3 +66,13 @@ def test_a_run_without_checkpoint_says_so(tmp_path):
     run = create_run(tmp_path / "run", CONFIG)
     with pytest.raises(RunError, match="has no checkpoint yet"):
         run.load_generator()
+
+
+def test_a_torn_last_line_of_the_log_does_not_count(tmp_path):
+    run = create_run(tmp_path / "run", CONFIG)
+    log = run.path / "metrics.jsonl"
+    log.write_text('{"images": 1}\n{"images": 2}\n{"ima')
+    assert run.metrics() == [{"images": 1}, {"images": 2}]
+    log.write_text('{"images": 1\n{"images": 2}\n')
+    with pytest.raises(RunError, match="metrics.jsonl is damaged"):
+        run.metrics()

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fastgan.data import load
-from fastgan.errors import RunError
+from fastgan.errors import DataError, RunError
 from fastgan.run import Run
 from fastgan.train import TrainOptions, resume, train
 
@@ -96,7 +98,7 @@ def test_other_images_are_refused_on_resume(tmp_path):
     train((data.images[:300], data.labels[:300]), path, options=small)
     with pytest.raises(RunError, match="give them again"):
         resume(path)
-    with pytest.raises(RunError, match="are not those"):
+    with pytest.raises(RunError, match="does not hold what"):
         resume(path, source=(data.images[:299], data.labels[:299]), changes={"images": 96})
     assert resume(path, source=(data.images[:300], data.labels[:300]), changes={"images": 96}).images == 96
 
@@ -161,3 +163,59 @@ def test_every_loss_and_preset_trains(tmp_path, loss, preset):
 def test_bf16_trains(tmp_path):
     options = TrainOptions(**{**SMALL.to_json(), "images": 64, "precision": "bf16"})
     assert train("digits", tmp_path / "run", options=options).images == 64
+
+
+def folder_of_classes(path, names=("bright", "dark"), count=30):
+    """Two class folders of noise, one brighter than the other."""
+    for label, name in enumerate(names):
+        (path / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = np.random.default_rng([label, i]).integers(0, 256 // (label + 1), (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(path / name / f"{i:03d}.png")
+    return path
+
+
+TINY = TrainOptions(**{**SMALL.to_json(), "images": 64, "snapshot_images": 64})
+
+
+def test_swapped_labels_are_refused_on_resume(tmp_path):
+    images = folder_of_classes(tmp_path / "images")
+    train(images, tmp_path / "run", options=TINY)
+    (images / "bright").rename(images / "other")
+    (images / "dark").rename(images / "bright")
+    (images / "other").rename(images / "dark")
+    with pytest.raises(RunError, match="a label, a class name or a split differs"):
+        resume(tmp_path / "run", changes={"images": 128})
+
+
+def test_file_names_change_nothing(tmp_path):
+    images = folder_of_classes(tmp_path / "images")
+    longer = TrainOptions(**{**TINY.to_json(), "images": 128})
+    whole = train(images, tmp_path / "whole", options=longer).run
+    train(images, tmp_path / "run", options=TINY)
+    for path in sorted((images / "bright").iterdir()):
+        path.rename(path.with_name(f"{999 - int(path.stem)}.png"))
+    renamed = resume(tmp_path / "run", changes={"images": 128}).run
+    for name, value in final_weights(whole).items():
+        assert torch.equal(value, final_weights(renamed)[name]), name
+
+
+def test_two_trainings_of_one_run_are_refused(tmp_path):
+    run = train("digits", tmp_path / "run", options=TINY).run
+    with run.training(), pytest.raises(RunError, match="another process is training"):
+        resume(run.path, changes={"images": 128})
+    assert resume(run.path, changes={"images": 128}).images == 128
+
+
+def test_a_class_without_training_images_is_named(tmp_path):
+    folder_of_classes(tmp_path / "images" / "train")
+    folder_of_classes(tmp_path / "images" / "test", ("faint", "odd"), count=5)
+    (tmp_path / "images" / "test" / "faint").rename(tmp_path / "images" / "test" / "dark")
+    with pytest.raises(DataError, match="'odd' .* has no training image"):
+        train(tmp_path / "images", tmp_path / "run", options=TINY)
+
+
+def test_a_start_that_fails_leaves_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="cuda"):
+        train("digits", tmp_path / "run", options=TrainOptions(**{**TINY.to_json(), "device": "cuda"}))
+    assert not (tmp_path / "run").exists()
