@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from fastgan.ops.affine_act import affine_act as _affine_act
+from fastgan.ops.affine_act_conv2d import affine_act_conv2d as _affine_act_conv2d
+from fastgan.ops.affine_act_conv_transpose2d import affine_act_conv_transpose2d as _affine_act_conv_transpose2d
 from fastgan.ops.batch_norm_act import batch_norm_act as _batch_norm_act
 from fastgan.ops.conv2d_bn_act import conv2d_bn_act as _conv2d_bn_act
 from fastgan.ops.conv_transpose2d_bn_act import conv_transpose2d_bn_act as _conv_transpose2d_bn_act
@@ -18,6 +21,10 @@ from fastgan.ops.linear_bn_act import linear_bn_act as _linear_bn_act
 __all__ = [
     "ACTIVATIONS",
     "BnActOutput",
+    "ChainOutput",
+    "affine_act",
+    "affine_act_conv2d",
+    "affine_act_conv_transpose2d",
     "batch_norm_act",
     "conv2d_bn_act",
     "conv_transpose2d_bn_act",
@@ -38,6 +45,79 @@ class BnActOutput(NamedTuple):
     output: Tensor
     mean: Tensor
     var: Tensor
+
+
+class ChainOutput(NamedTuple):
+    """What a convolution that is cut out of a chain returns; all three are differentiable to any order.
+
+    output: [N, C_out, H_out, W_out], raw: not normalised, not activated.
+    mean, var: [C_out] of the output before the bias, var biased, float32 or wider.
+    """
+
+    output: Tensor
+    mean: Tensor
+    var: Tensor
+
+
+def affine_act_conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    *,
+    activation: str = "none",
+    negative_slope: float = 0.01,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+) -> ChainOutput:
+    """conv2d of act(scale * input + shift), and the statistics of the result (docs/ops.md).
+
+    input: [N, C_in, H, W], the raw output of the convolution before; weight: [C_out, C_in, kH, kW]; scale, shift:
+    [1 or N, C_in], batch norm as numbers; activation: "none", "relu" or "leaky_relu" with negative_slope in [0, 1].
+    Padding is 0 after the activation. Raises ValueError or TypeError, in one sentence, for what does not fit.
+    """
+    return ChainOutput(
+        *_affine_act_conv2d(input, weight, bias, scale, shift, activation, negative_slope, stride, padding)
+    )
+
+
+def affine_act_conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    *,
+    activation: str = "none",
+    negative_slope: float = 0.01,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    output_padding: int | tuple[int, int] = 0,
+) -> ChainOutput:
+    """conv_transpose2d of act(scale * input + shift), and the statistics of the result.
+
+    weight: [C_in, C_out, kH, kW]; the rest as in `affine_act_conv2d`.
+    """
+    geometry = (stride, padding, output_padding)
+    return ChainOutput(
+        *_affine_act_conv_transpose2d(input, weight, bias, scale, shift, activation, negative_slope, *geometry)
+    )
+
+
+def affine_act(
+    input: Tensor,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    *,
+    activation: str = "none",
+    negative_slope: float = 0.01,
+) -> Tensor:
+    """act(scale * input + shift), a new tensor: where a chain ends or somebody looks at it.
+
+    input: [N, C, H, W]; scale, shift: [1 or N, C]; activation: "none", "relu", "leaky_relu" or "tanh".
+    """
+    return _affine_act(input, scale, shift, activation, negative_slope)
 
 
 def conv_transpose2d_bn_act(

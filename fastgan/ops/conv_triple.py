@@ -1,0 +1,133 @@
+"""The bare bilinear triple: convolution, transposed convolution and the weight gradient of both.
+
+For fixed stride and padding let A be the convolution, B its transpose in the input, W its transpose in the
+weight; x is the large map, y the small one, w [C_y, C_x, kH, kW]:
+
+    A(x, w) -> y        B(y, w) -> x        W(x, y) -> w
+
+Each is linear in both arguments, and its gradients are the other two:
+
+    A:  dx = B(dy, w),  dw = W(x, dy)
+    B:  dy = A(dx, w),  dw = W(dx, y)
+    W:  dx = B(y, dw),  dy = A(x, dw)
+
+So derivatives of every order stay inside the three operators. Neither groups nor dilation.
+"""
+
+import torch
+from torch import Tensor
+
+from fastgan import backends
+
+for _op in ("conv2d", "conv_transpose2d", "conv2d_weight_grad"):
+    backends.register(_op, {}, auto={})
+
+torch.library.define("fastgan::conv2d", "(Tensor input, Tensor weight, int[2] stride, int[2] padding) -> Tensor")
+torch.library.define(
+    "fastgan::conv_transpose2d",
+    "(Tensor input, Tensor weight, SymInt[2] output_size, int[2] stride, int[2] padding) -> Tensor",
+)
+torch.library.define(
+    "fastgan::conv2d_weight_grad",
+    "(Tensor large, Tensor small, SymInt[2] kernel_size, int[2] stride, int[2] padding) -> Tensor",
+)
+
+conv2d = torch.ops.fastgan.conv2d.default
+conv_transpose2d = torch.ops.fastgan.conv_transpose2d.default
+conv2d_weight_grad = torch.ops.fastgan.conv2d_weight_grad.default
+
+_NO_DILATION, _NO_GROUPS = (1, 1), 1
+
+
+def _conv2d_by_aten(input: Tensor, weight: Tensor, stride, padding) -> Tensor:
+    return torch.ops.aten.convolution(input, weight, None, stride, padding, _NO_DILATION, False, (0, 0), _NO_GROUPS)
+
+
+def _conv_transpose2d_by_aten(input: Tensor, weight: Tensor, output_size, stride, padding) -> Tensor:
+    output_padding = [
+        wanted - ((side - 1) * step - 2 * pad + kernel)
+        for wanted, side, step, pad, kernel in zip(
+            output_size, input.shape[2:], stride, padding, weight.shape[2:], strict=True
+        )
+    ]
+    return torch.ops.aten.convolution(
+        input, weight, None, stride, padding, _NO_DILATION, True, output_padding, _NO_GROUPS
+    )
+
+
+def _conv2d_weight_grad_by_aten(large: Tensor, small: Tensor, kernel_size, stride, padding) -> Tensor:
+    # ATen asks for a weight and reads its shape alone.
+    weight = small.new_empty(1).expand(small.shape[1], large.shape[1], *kernel_size)
+    return torch.ops.aten.convolution_backward(
+        small,
+        large,
+        weight,
+        None,
+        stride,
+        padding,
+        _NO_DILATION,
+        False,
+        (0, 0),
+        _NO_GROUPS,
+        (False, True, False),
+    )[1]
+
+
+_LEAVES = {
+    "conv2d": {"reference": _conv2d_by_aten},
+    "conv_transpose2d": {"reference": _conv_transpose2d_by_aten},
+    "conv2d_weight_grad": {"reference": _conv2d_weight_grad_by_aten},
+}
+
+
+def _runner(op: str):
+    def run(first: Tensor, second: Tensor, *geometry) -> Tensor:
+        backend = backends.choose(op, first.device.type, first.dtype)
+        # Gradients are taken in the dtype of the forward pass, also inside an autocast block.
+        with torch.autocast(first.device.type, enabled=False):
+            result = _LEAVES[op][backend](first, second, *geometry)
+        backends.note_ran(op, backend)
+        return result
+
+    return run
+
+
+for _op, _leaves in _LEAVES.items():
+    torch.library.impl(f"fastgan::{_op}", ("cpu", "cuda"), _runner(_op))
+    torch.library.register_fake(f"fastgan::{_op}", _leaves["reference"])
+
+
+def _save(ctx, inputs, output) -> None:
+    first, second, *_, ctx.stride, ctx.padding = inputs
+    ctx.first_size, ctx.second_size = first.shape[2:], second.shape[2:]
+    by_first, by_second = ctx.needs_input_grad[:2]
+    ctx.save_for_backward(first if by_second else None, second if by_first else None)
+
+
+def _conv2d_backward(ctx, dy: Tensor):
+    x, w = ctx.saved_tensors
+    geometry = ctx.stride, ctx.padding
+    dx = None if w is None else conv_transpose2d(dy, w, ctx.first_size, *geometry)
+    dw = None if x is None else conv2d_weight_grad(x, dy, ctx.second_size, *geometry)
+    return dx, dw, None, None
+
+
+def _conv_transpose2d_backward(ctx, dx: Tensor):
+    y, w = ctx.saved_tensors
+    geometry = ctx.stride, ctx.padding
+    dy = None if w is None else conv2d(dx, w, *geometry)
+    dw = None if y is None else conv2d_weight_grad(dx, y, ctx.second_size, *geometry)
+    return dy, dw, None, None, None
+
+
+def _conv2d_weight_grad_backward(ctx, dw: Tensor):
+    x, y = ctx.saved_tensors
+    geometry = ctx.stride, ctx.padding
+    dx = None if y is None else conv_transpose2d(y, dw, ctx.first_size, *geometry)
+    dy = None if x is None else conv2d(x, dw, *geometry)
+    return dx, dy, None, None, None
+
+
+torch.library.register_autograd("fastgan::conv2d", _conv2d_backward, setup_context=_save)
+torch.library.register_autograd("fastgan::conv_transpose2d", _conv_transpose2d_backward, setup_context=_save)
+torch.library.register_autograd("fastgan::conv2d_weight_grad", _conv2d_weight_grad_backward, setup_context=_save)

@@ -1,0 +1,435 @@
+"""The two chain operators: values, statistics, derivatives of every order, layouts, dtypes, what is refused."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from support.chain_cases import OPS, OVERLOADS, ROWS, gradients, make_case, plain
+from support.tolerances import assert_as_good_as
+from torch._subclasses import FakeTensorMode
+from torch.autograd import gradcheck, gradgradcheck
+
+from fastgan import backends
+from fastgan.errors import BackendError
+
+KINDS = list(OPS)
+USES = ["y", "mean", "var", "mean var", "y mean var"]
+EXACTLY = {"rtol": 1e-9, "atol": 1e-10}
+
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+@kinds
+@pytest.mark.parametrize("activation", ["none", "relu", "leaky_relu"])
+@pytest.mark.parametrize("rows", ROWS)
+def test_values(kind, rows, activation):
+    case = make_case(kind, rows, activation)
+    for ours, expected in zip(case.run(), plain(case), strict=True):
+        torch.testing.assert_close(ours, expected, **EXACTLY)
+
+
+@kinds
+@pytest.mark.parametrize("channels_last", [False, True], ids=["nchw", "channels_last"])
+@pytest.mark.parametrize("rows", ["bare", "per_channel", "per_sample"])
+def test_first_and_second_derivatives(kind, rows, channels_last):
+    case = make_case(kind, rows, samples=2, channels=(2, 2), size=(3, 2), channels_last=channels_last)
+    inputs = tuple(case.differentiable())
+
+    def function(*given):
+        return case.run(*case.filled(given))
+
+    assert gradcheck(function, inputs)
+    assert gradgradcheck(function, inputs, fast_mode=channels_last)
+
+
+@kinds
+@pytest.mark.parametrize("uses", USES)
+def test_derivatives_through_each_result(kind, uses):
+    case = make_case(kind, "mixed", channels=(2, 2), size=(3, 2))
+
+    def function(*given):
+        return tuple(
+            r for r, name in zip(case.run(*case.filled(given)), ("y", "mean", "var"), strict=True) if name in uses
+        )
+
+    # The bias moves neither mean nor var: numerically its derivative is rounding noise.
+    assert gradcheck(function, tuple(case.differentiable()), fast_mode=True, atol=1e-5)
+    assert gradgradcheck(function, tuple(case.differentiable()), fast_mode=True, atol=1e-5)
+
+
+SMALL = st.integers(1, 3)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    kind=st.sampled_from(KINDS),
+    rows=st.sampled_from(list(ROWS)),
+    activation=st.sampled_from(["none", "relu", "leaky_relu"]),
+    samples=SMALL,
+    channels=st.tuples(SMALL, SMALL),
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    stride=st.tuples(SMALL, SMALL),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    output_padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    bias=st.booleans(),
+    channels_last=st.booleans(),
+    uses=st.sampled_from(USES),
+    layout=st.sampled_from(["dense", "channels_last", "strided", "expanded"]),
+)
+def test_any_geometry_and_layout(uses, layout, **given):
+    """Values, gradients and second derivatives against plain torch; the layout of y is ATen's."""
+    spread = zip(*(given[name] for name in ("size", "kernel", "stride", "padding", "output_padding")), strict=True)
+    for side, kernel, stride, padding, output_padding in spread:
+        if given["kind"] == "conv2d":
+            assume(side + 2 * padding >= kernel)
+        else:
+            assume(output_padding < stride and (side - 1) * stride - 2 * padding + kernel + output_padding >= 1)
+    case = make_case(**given)
+    ours, expected = case.run(), plain(case)
+    for actual, wanted in zip(ours, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, **EXACTLY)
+    assert ours[0].stride() == case.by_reference()[0].stride()
+
+    orders = []
+    for results in (ours, expected):
+        first = gradients(case, results, uses, layout, create_graph=True)
+        mixed = sum((g.sin() * torch.linspace(-1, 2, g.numel(), dtype=g.dtype).view(g.shape)).sum() for g in first)
+        inputs = case.differentiable()
+        second = torch.autograd.grad(mixed, inputs, allow_unused=True, materialize_grads=True)
+        orders.append([*first, *second])
+    for actual, wanted in zip(*orders, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-8, atol=1e-8)
+
+
+@kinds
+def test_third_derivative(kind):
+    def third(run):
+        case = make_case(kind, "per_sample")
+        value = sum((result**2).sum() for result in run(case))
+        for _ in range(3):
+            grads = torch.autograd.grad(value, case.differentiable(), create_graph=True, materialize_grads=True)
+            value = sum((g * g).sum() + (1 + i) * g.sum() for i, g in enumerate(grads))
+        return value.detach()
+
+    torch.testing.assert_close(third(lambda case: case.run()), third(plain), rtol=1e-8, atol=0)
+
+
+@kinds
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("activation", ["none", "leaky_relu"])
+def test_error_is_that_of_stock_torch(kind, activation, dtype):
+    """Against float64 on the same rounded arguments; statistics in float32, also those of half maps."""
+    options = {"samples": 8, "channels": (16, 24), "size": (9, 7), "kernel": (4, 4), "stride": (2, 2)}
+    case = make_case(kind, "per_sample", activation, dtype=dtype, **options)
+    runs = []
+    for each, function in ((case, "run"), (case, "by_reference"), (case.to(torch.float64), "by_reference")):
+        results = getattr(each, function)()
+        grads = torch.autograd.grad(
+            results, each.differentiable(), [torch.ones_like(r) * 0.7 + 0.3 * r.detach().sin() for r in results]
+        )
+        runs.append([*results, *grads])
+    assert [r.dtype for r in runs[0][:3]] == [dtype, torch.float32, torch.float32]
+    for ours, stock, exact in zip(*runs, strict=True):
+        assert_as_good_as(ours, stock, exact.detach())
+
+
+def test_statistics_far_from_zero():
+    """mean / std = 1e4: the statistics are those of what was stored, to float32's last digits."""
+    generator = torch.Generator().manual_seed(0)
+    x = 1e4 + torch.randn(16, 3, 17, 19, generator=generator)
+    w = torch.eye(3)[:, :, None, None]
+    for format, kind in itertools.product((torch.contiguous_format, torch.channels_last), KINDS):
+        extra = () if kind == "conv2d" else (0,)
+        for bias in (None, torch.tensor([-1e4, 0.0, 3e3])):
+            y, mean, var = OPS[kind](x.contiguous(memory_format=format), w, bias, None, None, "none", 1.0, 1, 0, *extra)
+            before = y.double() if bias is None else y.double() - bias.double()[:, None, None]
+            torch.testing.assert_close(mean.double(), before.mean((0, 2, 3)), rtol=1e-7, atol=0)
+            torch.testing.assert_close(var.double(), before.var((0, 2, 3), correction=0), rtol=1e-6, atol=0)
+
+
+@kinds
+def test_gradients_far_from_zero(kind):
+    generator = torch.Generator().manual_seed(0)
+    x = (1e4 + torch.randn(8, 2, 9, 9, generator=generator)).requires_grad_()
+    w, extra = torch.eye(2)[:, :, None, None], () if kind == "conv2d" else (0,)
+    _, _, var = OPS[kind](x, w, None, None, None, "none", 1.0, 1, 0, *extra)
+    (grad,) = torch.autograd.grad(var.sum(), x)
+    wide = x.detach().double()
+    expected = 2 * (wide - wide.mean((0, 2, 3), keepdim=True)) / (8 * 9 * 9)
+    # The mean itself is rounded to float32: half an ulp of 1e4 is 5e-4 standard deviations.
+    torch.testing.assert_close(grad.double(), expected, rtol=0, atol=6e-4 * 2 / (8 * 9 * 9))
+
+
+@kinds
+def test_zero_variance(kind):
+    x = torch.full((4, 2, 3, 3), 0.1, requires_grad=True)
+    w, extra = torch.eye(2)[:, :, None, None], () if kind == "conv2d" else (0,)
+    y, mean, var = OPS[kind](x, w, None, None, None, "none", 1.0, 1, 0, *extra)
+    assert torch.equal(var, torch.zeros(2)) and torch.equal(mean, y[0, :, 0, 0])
+    first = torch.autograd.grad(var.sum(), x, create_graph=True)[0]
+    assert torch.equal(first, torch.zeros_like(x))
+    second = torch.autograd.grad(first[0, 0, 0, 0], x)[0]  # 2/n (delta - 1/n)
+    expected = torch.zeros_like(x)
+    expected[:, 0] = -2 / 36**2
+    expected[0, 0, 0, 0] += 2 / 36
+    torch.testing.assert_close(second, expected)
+
+
+@kinds
+def test_padding_after_a_shift_stays_zero(kind):
+    """x = 0, shift 3, all weights 1: an output counts the taps inside the image, times 3."""
+    x, w = torch.zeros(1, 1, 3, 3), torch.ones(1, 1, 3, 3)
+    extra = () if kind == "conv2d" else (0,)
+    y = OPS[kind](x, w, None, None, torch.full((1, 1), 3.0), "leaky_relu", 0.2, 1, 1, *extra)[0]
+    assert torch.equal(y[0, 0], 3.0 * torch.tensor([[4.0, 6, 4], [6, 9, 6], [4, 6, 4]]))
+
+
+@kinds
+@pytest.mark.filterwarnings("ignore:var_mean")
+def test_empty_batch(kind):
+    case = make_case(kind, "per_channel", samples=0)
+    y, mean, var = case.run()
+    assert y.shape == case.by_reference()[0].shape and len(y) == 0
+    assert mean.isnan().all() and var.isnan().all()
+    grads = torch.autograd.grad((y, mean, var), case.differentiable(), [torch.ones_like(r) for r in (y, mean, var)])
+    assert [g.shape for g in grads] == [t.shape for t in case.differentiable()]
+    assert not any(g.count_nonzero() for g in grads)
+
+
+@kinds
+def test_one_pixel(kind):
+    case = make_case(kind, "per_sample", samples=1, size=(1, 1), kernel=(1, 1), stride=(1, 1), padding=(0, 0))
+    y, mean, var = case.run()
+    torch.testing.assert_close((y - case.tensors[2][:, None, None])[0, :, 0, 0], mean)
+    assert torch.equal(var, torch.zeros_like(var))
+    assert gradgradcheck(lambda *given: case.run(*case.filled(given))[:2], tuple(case.differentiable()))
+
+
+@kinds
+def test_non_finite_values_stay_where_they_are(kind):
+    case = make_case(kind, "per_channel", "relu", size=(9, 9), dtype=torch.float32)
+    with torch.no_grad():
+        for n, value in enumerate((float("nan"), float("inf"), -float("inf"))):
+            case.tensors[0][n % 2, n, 2 * n + 1, 4] = value
+    runs = []
+    for results in (case.run(), case.by_reference()):
+        runs.append([*results, *torch.autograd.grad(results[0], case.differentiable(), torch.ones_like(results[0]))])
+    for ours, stock in zip(*runs, strict=True):
+        assert torch.equal(ours.isfinite(), stock.isfinite())
+        torch.testing.assert_close(ours[ours.isfinite()], stock[stock.isfinite()], rtol=1e-5, atol=1e-5)
+
+
+@kinds
+def test_only_needed_gradients_are_computed(kind):
+    back = {"conv2d": "conv_transpose2d", "conv_transpose2d": "conv2d"}[kind]
+
+    def ran(*wanted: int) -> set[str]:
+        case = make_case(kind)
+        for i, tensor in enumerate(case.tensors):
+            tensor.requires_grad_(i in wanted)
+        y = case.run()[0]
+        with backends.record() as runs:
+            torch.autograd.grad(y.sum(), [case.tensors[i] for i in wanted])
+        return {run.op for run in runs}
+
+    assert ran(2) == set()
+    assert ran(1) == {"conv2d_weight_grad"}
+    assert ran(0) == ran(3) == ran(4) == {back}
+    assert ran(0, 1, 2, 3, 4) == {back, "conv2d_weight_grad"}
+
+
+@kinds
+def test_only_what_is_read_is_saved(kind):
+    def saved(*wanted: int) -> set[int]:
+        case = make_case(kind, "bare", "none", bias=False)
+        for i, tensor in enumerate(case.tensors[:2]):
+            tensor.requires_grad_(i in wanted)
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.data_ptr()), lambda _: None):
+            case.run()
+        return {i for i in (0, 1) if case.tensors[i].data_ptr() in kept}
+
+    assert (saved(0), saved(1), saved(0, 1)) == ({1}, {0}, {0, 1})
+
+
+@kinds
+def test_the_reference_runs_and_a_missing_backend_says_so(kind):
+    case = make_case(kind)
+    op = f"affine_act_{kind}"
+    with backends.record() as runs, backends.use_backend("reference"):
+        case.run()
+    assert runs == [(op, "reference", "")]
+    with backends.use_backend("cpu"), pytest.raises(BackendError, match=f"{op} has no cpu implementation"):
+        case.run()
+
+
+@kinds
+@pytest.mark.parametrize("channels_last", [False, True], ids=["nchw", "channels_last"])
+@pytest.mark.parametrize("rows", ["bare", "per_sample"])
+def test_opcheck(kind, rows, channels_last):
+    case = make_case(kind, rows, dtype=torch.float32, channels_last=channels_last, bias=rows == "bare")
+    torch.library.opcheck(OVERLOADS[kind], (*case.tensors, *case.options))
+
+
+@kinds
+def test_opcheck_with_other_layouts(kind):
+    """An input that is no dense block of memory, a batch of one, one channel: fake strides are the real ones."""
+    odd = [
+        make_case(kind, samples=1, channels=(1, 2), dtype=torch.float32, channels_last=True),
+        make_case(kind, "per_sample", size=(1, 1), kernel=(1, 1), padding=(0, 0), dtype=torch.float32),
+        make_case(kind, "bare", "none", channels=(3, 1), dtype=torch.bfloat16),
+    ]
+    sliced = make_case(kind, size=(4, 6), dtype=torch.float32)
+    odd.append(sliced._replace(tensors=(sliced.tensors[0].detach()[..., ::2], *sliced.tensors[1:])))
+    for case in odd:
+        torch.library.opcheck(OVERLOADS[kind], (*case.tensors, *case.options), test_utils="test_faketensor")
+
+
+@kinds
+def test_compile_without_graph_breaks(kind):
+    torch._dynamo.reset()
+    case = make_case(kind, "per_sample", dtype=torch.float32)
+    expected = gradients(case, case.run(), "y mean var")
+    compiled = torch.compile(lambda *tensors: case.run(*tensors), fullgraph=True, backend="aot_eager")
+    for ours, theirs in zip(gradients(case, compiled(*case.tensors), "y mean var"), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@kinds
+def test_export(kind):
+    case = make_case(kind, "per_channel", dtype=torch.float32)
+
+    class Block(torch.nn.Module):
+        def forward(self, *tensors):
+            return case.run(*tensors)
+
+    tensors = tuple(tensor.detach() for tensor in case.tensors)
+    program = torch.export.export(Block(), tensors)
+    for ours, theirs in zip(program.module()(*tensors), case.run(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@kinds
+def test_a_step_on_fake_tensors(kind):
+    with FakeTensorMode():
+        case = make_case(kind, "per_sample", dtype=torch.bfloat16)
+        results = case.run()
+        grads = torch.autograd.grad([r.sum() for r in results], case.differentiable(), create_graph=True)
+        second = torch.autograd.grad(sum(g.sum() for g in grads), case.differentiable())
+    for tensors in (grads, second):
+        assert [(g.shape, g.dtype) for g in tensors] == [(t.shape, t.dtype) for t in case.differentiable()]
+
+
+@kinds
+def test_shapes_on_a_device_that_is_not_there(kind):
+    expected = make_case(kind, "per_sample", dtype=torch.float16).by_reference()
+    with FakeTensorMode():
+        case = make_case(kind, "per_sample", dtype=torch.float16)
+        results = case.run(*(torch.empty_like(tensor, device="cuda").detach() for tensor in case.tensors))
+    for ours, theirs in zip(results, expected, strict=True):
+        assert (ours.shape, ours.dtype, ours.device.type) == (theirs.shape, theirs.dtype, "cuda")
+
+
+@kinds
+def test_autocast_casts_the_operands_alone(kind):
+    case = make_case(kind, "per_sample", dtype=torch.float32, size=(8, 8))
+    with torch.autocast("cpu", torch.bfloat16):
+        results = case.run()
+    half = case.to(torch.float32)
+    by_hand = half.run(*(t.to(torch.bfloat16) for t in half.tensors[:3]), *half.tensors[3:])
+    assert [r.dtype for r in results] == [torch.bfloat16, torch.float32, torch.float32]
+    ours, theirs = gradients(case, results, "y mean var"), gradients(half, by_hand, "y mean var")
+    for actual, wanted in zip([*results, *ours], [*by_hand, *theirs], strict=True):
+        assert torch.equal(actual, wanted) and actual.dtype == wanted.dtype
+
+
+@kinds
+def test_autocast_around_derivatives_changes_nothing(kind):
+    """Outside the block forward, inside it backward and its derivative: they keep the dtype of the forward."""
+    case = make_case(kind, "per_sample", dtype=torch.float32)
+
+    def second_order():
+        first = gradients(case, case.run(), "y var", create_graph=True)
+        return torch.autograd.grad(sum(g.square().sum() for g in first), case.differentiable())
+
+    expected = second_order()
+    results = case.run()
+    with torch.autocast("cpu", torch.bfloat16):
+        first = gradients(case, results, "y var", create_graph=True)
+        ours = torch.autograd.grad(sum(g.square().sum() for g in first), case.differentiable())
+    for actual, wanted in zip(ours, expected, strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-5, atol=1e-5)
+
+
+@kinds
+def test_autocast_leaves_float64(kind):
+    case = make_case(kind)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = case.run()
+    assert all(torch.equal(a, b) for a, b in zip(ours, case.run(), strict=True))
+
+
+@kinds
+def test_scale_and_shift_of_half_models_are_widened(kind):
+    case = make_case(kind, dtype=torch.bfloat16)
+    scale, shift = (t.detach().bfloat16().requires_grad_() for t in case.tensors[3:])
+    y, mean, _ = case.run(*case.tensors[:3], scale, shift)
+    assert torch.equal(y, case.by_reference(*case.tensors[:3], scale.float(), shift.float())[0])
+    assert [g.dtype for g in torch.autograd.grad(y.sum() + mean.sum(), (scale, shift))] == [torch.bfloat16] * 2
+
+
+X = torch.zeros(2, 3, 4, 4)
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"input": X[0]}, ValueError, r"input must be \[N, C_in, H, W\], got \[3, 4, 4\]"),
+        ({"weight": torch.zeros(5, 5, 3, 3)}, ValueError, r"weight must be .*C_in=3.* got \[5, 5, 3, 3\]"),
+        ({"bias": torch.zeros(7)}, ValueError, r"bias must be \[C_out=3\] or None, got \[7\]"),
+        ({"scale": torch.zeros(3)}, ValueError, r"scale must be \[1, C=3\] or \[N=2, C=3\], got \[3\]"),
+        ({"shift": torch.zeros(3, 3)}, ValueError, r"shift must be \[1, C=3\] or \[N=2, C=3\], got \[3, 3\]"),
+        ({"activation": "tanh"}, ValueError, "activation must be one of none, leaky_relu, relu, got 'tanh'"),
+        ({"negative_slope": 1.5}, ValueError, r"negative_slope must be in \[0, 1\], got 1.5"),
+        ({"negative_slope": float("nan")}, ValueError, r"negative_slope must be in \[0, 1\], got nan"),
+        ({"stride": 0}, ValueError, "stride must be one or two integers >= 1, got 0"),
+        ({"padding": (1, -1)}, ValueError, r"padding must be one or two integers >= 0, got \(1, -1\)"),
+        ({"input": X.long()}, TypeError, "input must have a floating dtype, got int64"),
+        ({"weight": torch.zeros(3, 3, 3, 3).half()}, TypeError, "weight must be float32 like input, got float16"),
+        ({"bias": torch.zeros(3).double()}, TypeError, "bias must be float32 like input, got float64"),
+    ],
+)
+def test_misuse_is_one_sentence(kind, change, error, message):
+    arguments = {
+        "input": X,
+        "weight": torch.zeros(3, 3, 3, 3),
+        "bias": None,
+        "scale": None,
+        "shift": None,
+        "activation": "relu",
+        "negative_slope": 0.0,
+        "stride": 1,
+        "padding": 1,
+    }
+    extra = {} if kind == "conv2d" else {"output_padding": 0}
+    with pytest.raises(error, match=f"^affine_act_{kind}: {message}$") as caught:
+        OPS[kind](**{**arguments, **change, **extra})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_kernel_larger_than_the_image_is_refused():
+    with pytest.raises(ValueError, match=r"large enough for an output of 1 x 1, got \[2, 3, 4, 4\], which gives"):
+        OPS["conv2d"](X, torch.zeros(3, 3, 7, 3), None, None, None, "none", 1.0, 1, 1)
+
+
+def test_against_conv2d_of_the_activated_map():
+    """The bits of stock torch, layer by layer, in float32."""
+    case = make_case("conv2d", "per_channel", dtype=torch.float32)
+    x, w, bias, scale, shift = case.tensors
+    z = F.leaky_relu(x * scale[:, :, None, None] + shift[:, :, None, None], 0.3)
+    assert torch.equal(case.run()[0], F.conv2d(z, w, bias, (2, 1), (1, 1)))

@@ -1,0 +1,40 @@
+"""A chain written with the public functions: conv, batch norm, LeakyReLU, transposed conv equal stock torch's."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fastgan import functional
+
+
+def test_a_chain_equals_stock_torch():
+    torch.manual_seed(0)
+    x = torch.randn(3, 2, 8, 8, dtype=torch.float64)
+    w1 = torch.randn(4, 2, 4, 4, dtype=torch.float64, requires_grad=True)
+    w2 = torch.randn(4, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    gamma, beta = torch.rand(2, 4, dtype=torch.float64).add(0.5).unbind()
+
+    def ours():
+        y, mean, var = functional.affine_act_conv2d(x, w1, stride=2, padding=1)
+        scale = gamma * torch.rsqrt(var + 1e-5)
+        shift = beta - mean * scale
+        act = {"activation": "leaky_relu", "negative_slope": 0.2}
+        out = functional.affine_act_conv_transpose2d(y, w2, None, scale[None], shift[None], stride=2, padding=1, **act)
+        return functional.affine_act(out.output, activation="tanh")
+
+    def stock():
+        y = F.batch_norm(F.conv2d(x, w1, stride=2, padding=1), None, None, gamma, beta, training=True, eps=1e-5)
+        return torch.tanh(F.conv_transpose2d(F.leaky_relu(y, 0.2), w2, stride=2, padding=1))
+
+    upstream = torch.randn(3, 3, 8, 8, dtype=torch.float64)
+    assert torch.allclose(ours(), stock(), rtol=1e-12, atol=1e-12)
+    for a, b in zip(
+        torch.autograd.grad(ours(), (w1, w2), upstream), torch.autograd.grad(stock(), (w1, w2), upstream), strict=True
+    ):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_what_does_not_fit_is_one_sentence():
+    with pytest.raises(ValueError, match="^affine_act_conv2d: ") as caught:
+        functional.affine_act_conv2d(torch.zeros(1, 2, 4, 4), torch.zeros(3, 3, 4, 4))
+    assert "\n" not in str(caught.value)
