@@ -2,11 +2,12 @@
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fastgan.cli.console import emit, note, progress_bar
+from fastgan.device import DEVICES, PRECISIONS
 from fastgan.tasks.demo import DemoOptions
 from fastgan.tasks.demo import demo as run_demo
 
@@ -30,6 +31,8 @@ def demo(
         int | None, typer.Option(min=1, help="Use this many real images of each class only.")
     ] = _D.real_per_class,
     seed: Annotated[int, typer.Option(min=0, help="Key of the training's randomness.")] = _D.seed,
+    device: Annotated[Literal[DEVICES], typer.Option(help="Where every part runs.")] = _D.device,
+    precision: Annotated[Literal[PRECISIONS], typer.Option(help="Of convolutions and linear layers.")] = _D.precision,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train, write 10,000 labelled images, learn if they help.
@@ -48,6 +51,8 @@ def demo(
         steps=steps,
         real_per_class=real_per_class,
         seed=seed,
+        device=device,
+        precision=precision,
     )
     outcome = run_demo(out, options, bar=progress_bar, say=note)
     if outcome.report is None:

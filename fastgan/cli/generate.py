@@ -3,9 +3,8 @@
 import contextlib
 import signal
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,10 +12,6 @@ from fastgan.cli.console import emit, progress_bar
 from fastgan.device import DEVICES, PRECISIONS
 from fastgan.synth import Outcome, produce
 from fastgan.synth.writers import WRITERS
-
-Format = Enum("Format", {name: name for name in WRITERS}, type=str)
-Device = Enum("Device", {name: name for name in DEVICES}, type=str)
-Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
 
 
 def generate(
@@ -27,8 +22,9 @@ def generate(
         typer.Option(help="Folder of the set: new, empty or the same job. [default: RUN/generated/N-seedS]"),
     ] = None,
     file_format: Annotated[
-        Format, typer.Option("--format", help="PNG files in class folders, tar shards, or NumPy arrays.")
-    ] = Format.imagefolder,
+        Literal[tuple(WRITERS)],
+        typer.Option("--format", help="PNG files in class folders, tar shards, or NumPy arrays."),
+    ] = "imagefolder",
     classes: Annotated[
         str, typer.Option(metavar="balanced|LIST", help="Class names or indices with commas, taken in turn.")
     ] = "balanced",
@@ -37,8 +33,8 @@ def generate(
         str,
         typer.Option(metavar="i/n", help="Write part i of n only, 0/n to n-1/n; parts may run side by side."),
     ] = "0/1",
-    device: Annotated[Device, typer.Option(help="Where the generator runs.")] = Device.auto,
-    precision: Annotated[Precision, typer.Option(help="Of its layers.")] = Precision.fp32,
+    device: Annotated[Literal[DEVICES], typer.Option(help="Where the generator runs.")] = "auto",
+    precision: Annotated[Literal[PRECISIONS], typer.Option(help="Of its layers.")] = "fp32",
     png_level: Annotated[int, typer.Option(min=0, max=9, help="PNG compression, 0 fast to 9 small.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -53,12 +49,12 @@ def generate(
             run,
             n,
             out,
-            format=file_format.value,
+            format=file_format,
             classes=classes,
             seed=seed,
             part=_parse_part(part),
-            device=device.value,
-            precision=precision.value,
+            device=device,
+            precision=precision,
             png_level=png_level,
             progress=progress,
             should_stop=lambda: bool(received),

@@ -1,7 +1,7 @@
 """`fastgan study`: does a classifier gain from the synthetic images of a run?"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ def _studies() -> None:
 @app.command()
 def classify(
     run: Annotated[Path, typer.Option(help="The run folder that `fastgan train` printed.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Where the run's images are now, if they moved.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each arm; one gives no interval.")] = _D.seeds,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Optimiser steps of every training. [default: from the data]")
@@ -36,8 +39,8 @@ def classify(
     ] = _D.synthetic_seed,
     share: Annotated[float, typer.Option(min=0.01, max=0.99, help="Synthetic part of each mixed batch.")] = _D.share,
     batch: Annotated[int, typer.Option(min=2, help="Images a step.")] = _D.batch,
-    device: Annotated[str, typer.Option(help=f"{', '.join(DEVICES)}.")] = _D.device,
-    precision: Annotated[str, typer.Option(help=f"{', '.join(PRECISIONS)}.")] = _D.precision,
+    device: Annotated[Literal[DEVICES], typer.Option(help="Where the networks run.")] = _D.device,
+    precision: Annotated[Literal[PRECISIONS], typer.Option(help="Of the classifiers' layers.")] = _D.precision,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train the same small classifier on real, real + synthetic and synthetic images, and compare.
@@ -55,7 +58,9 @@ def classify(
         precision=precision,
     )
     with progress_bar("study") as progress:
-        result = study_classify(run, options, command=options.command_line(run), progress=progress, say=note)
+        result = study_classify(
+            run, options, data=data, command=options.command_line(run, data), progress=progress, say=note
+        )
     emit(
         f"{table(result)}\n\n{result['sentence']}\n{result['conditions']}\n{run / RESULT_FILE}",
         result,

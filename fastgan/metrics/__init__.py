@@ -8,7 +8,7 @@ from fastgan.metrics.features import (
     efficientnet_lite0_features,
     load_features,
 )
-from fastgan.metrics.kid import Kid, kid, real_floor
+from fastgan.metrics.kid import Kid, kid
 
 __all__ = [
     "Augment",
@@ -20,6 +20,5 @@ __all__ = [
     "kid",
     "load_features",
     "predict",
-    "real_floor",
     "train_classifier",
 ]

@@ -1,4 +1,4 @@
-"""Kernel Inception Distance between two sets of features, and the value that real images reach."""
+"""Kernel Inception Distance between two sets of features."""
 
 from dataclasses import dataclass
 
@@ -63,28 +63,6 @@ def kid(
         for i in range(subsets)
     ]
     return Kid(float(np.mean(values)), float(np.std(values)), subsets, size)
-
-
-def real_floor(
-    real_features: np.ndarray,
-    other_real_features: np.ndarray | None = None,
-    *,
-    subsets: int = 20,
-    subset_size: int | None = None,
-    seed: int = 0,
-) -> Kid:
-    """The distance between real images and other real images: what a perfect generator would be given.
-
-    With `other_real_features` (for instance of the training split) it is the score of a generator that
-    repeats those images; without, that of two disjoint random halves of `real_features`. Arguments and errors
-    as in `kid`.
-    """
-    if other_real_features is None:
-        real = np.asarray(real_features)
-        order = permutation(seed, Stream.METRIC, 1 << 31, len(real))
-        half = len(real) // 2
-        real_features, other_real_features = real[order[:half]], real[order[half:]]
-    return kid(real_features, other_real_features, subsets=subsets, subset_size=subset_size, seed=seed)
 
 
 def _checked(name: str, features: np.ndarray) -> torch.Tensor:

@@ -93,8 +93,9 @@ def produce(
     Image i is a function of the run's weights, `seed` and i alone on one machine: not of `n`, `part`, the
     number of threads or of processes. The set is cut into shards of `shard_size` images; a shard is
     written whole or not at all, so the process may be killed at any moment and called again with the same
-    arguments to go on. Parts may run at the same moment in different processes; whichever finds all
-    shards done writes manifest.json. docs/formats.md describes the files.
+    arguments to go on; shards of this part whose files have gone are then written again. Parts may run at the
+    same moment in different processes; whichever finds all shards done writes manifest.json. docs/formats.md
+    describes the files.
 
     While it runs, torch computes with one thread per block of 64 images and as many blocks side by side
     as torch had threads when it was called.
@@ -115,7 +116,8 @@ def produce(
         should_stop: asked between blocks; when true, the shard at hand is dropped and the call returns.
 
     Raises:
-        OutputError: the folder cannot be used, or the disk refused (nothing that was committed is lost).
+        OutputError: the folder cannot be used, holds the finished set without all of its files, or the disk
+            refused (nothing that was committed is lost).
         RunError, DataError, ValueError: the run, the classes or another argument cannot be used.
     """
     started = time.monotonic()
@@ -145,7 +147,8 @@ def produce(
         if folder.begin():
             return Outcome(folder.out, folder.manifest, total, 0, total, 0, False, time.monotonic() - started)
         with folder.writing():
-            done = folder.done()
+            journal = folder.done()
+            done = {shard.index for shard in mine if shard.index in journal and not folder.lost(shard)}
             meter.kept = sum(shard.count for shard in mine if shard.index in done)
             todo = [shard for shard in mine if shard.index not in done]
             stopped = _write_shards(run, job, folder, todo, where, meter, should_stop or (lambda: False))

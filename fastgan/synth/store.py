@@ -51,12 +51,13 @@ class SetFolder:
         """Make the folder ours, or go on in it; True if the set is finished already.
 
         Raises:
-            OutputError: the folder holds something else or another job.
+            OutputError: the folder holds something else, another job, or a finished set that lost a file.
         """
         if self.out.exists() and not self.out.is_dir():
             raise OutputError(f"{self.out} is a file; choose another --out")
         if self.manifest.exists():
             require_same(self.job, read_record(self.manifest), str(self.out))
+            self._require_files()
             shutil.rmtree(self.state, ignore_errors=True)  # left by a process killed while tidying up
             return True
         if not (self.state / "job.json").exists() and any(p.name != STATE for p in _entries(self.out)):
@@ -88,6 +89,10 @@ class SetFolder:
         finally:
             shutil.rmtree(self.staging, ignore_errors=True)
             lock.release()
+
+    def lost(self, shard: Shard) -> list[str]:
+        """The files of `shard` that are not there. Only their paths are looked at; `verify` reads them."""
+        return [path for path in self.writer.paths(shard) if not (self.out / path).is_file()]
 
     def done(self) -> dict[int, dict[str, Any]]:
         """The journal: shard number -> record."""
@@ -123,6 +128,17 @@ class SetFolder:
             shutil.rmtree(self.state, ignore_errors=True)
             return 0
         return missing
+
+    def _require_files(self) -> None:
+        lost = [path for path in self.writer.set_files() if not (self.out / path).is_file()]
+        for shard in self.job.shards():
+            lost += self.lost(shard)
+        if lost:
+            more = f" ({len(lost) - 1:,} more)" if len(lost) > 1 else ""
+            raise OutputError(
+                f"{self.out} is not whole: {lost[0]} is missing{more}; `fastgan verify {self.out}` names everything "
+                f"that is wrong; remove {self.out} and run the same command again, or choose another --out"
+            )
 
     def _write_manifest(self, records: list[dict[str, Any]]) -> None:
         set_files = self.writer.set_files()

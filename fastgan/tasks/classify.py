@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastgan.device import resolve_device
+from fastgan.device import DEVICES, PRECISIONS, resolve_device
 from fastgan.errors import RunError
 from fastgan.files import write_json
 from fastgan.metrics.batches import Augment, Mix
@@ -48,11 +48,14 @@ class StudyOptions:
 
     Attributes:
         seeds: trainings of each arm, with seeds 0 .. seeds - 1; five or more give an interval worth reading.
-        steps: optimiser steps of every training in every arm; None chooses them from the number of real
-        images. synthetic: synthetic images; None takes as many as real ones, at most 10,000. synthetic_seed:
-        seed of the synthetic images, as in `fastgan generate --seed`. share: part of each batch of the mixed
-        arm that is synthetic, in (0, 1). batch: images a step. device: auto, cpu or cuda. precision: fp32,
-        bf16 or fp16.
+        steps: optimiser steps of every training in every arm; None chooses them from the number of real images.
+        synthetic: synthetic images; None takes as many as real ones, at most 10,000.
+        synthetic_seed: seed of the synthetic images, as in `fastgan generate --seed`.
+        share: part of each batch of the mixed arm that is synthetic; of `batch` images at least one is real and
+            at least one synthetic.
+        batch: images a step.
+        device: auto, cpu or cuda.
+        precision: fp32, bf16 or fp16, of the classifiers.
     """
 
     seeds: int = 5
@@ -71,10 +74,23 @@ class StudyOptions:
                 raise ValueError(f"study: {name} must be at least {least}, got {value}")
         if not 0 < self.share < 1:
             raise ValueError(f"study: share must be in (0, 1), got {self.share}")
+        synthetic = round(self.batch * self.share)
+        if not 0 < synthetic < self.batch:
+            raise ValueError(
+                f"study: share {self.share} of a batch of {self.batch} is {synthetic} synthetic images, at least 1 and "
+                f"at most {self.batch - 1} are needed: give another share or a larger batch"
+            )
+        if not 0 <= self.synthetic_seed < 2**64:
+            raise ValueError(f"study: synthetic_seed must be in [0, 2**64), got {self.synthetic_seed}")
+        if self.device.split(":")[0] not in DEVICES:
+            raise ValueError(f"study: device must be one of {', '.join(DEVICES)}, got {self.device!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"study: precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
 
-    def command_line(self, run: Path) -> str:
-        """The command that makes this study of the run in folder `run`."""
+    def command_line(self, run: Path, data: str | Path | None = None) -> str:
+        """The command that makes this study of the run in folder `run`, whose data are at `data` if they moved."""
         words = ["fastgan", "study", "classify", "--run", str(run)]
+        words += ["--data", str(data)] if data is not None else []
         for field in fields(self):
             value = getattr(self, field.name)
             if value != field.default:
@@ -113,15 +129,15 @@ def study_classify(
     run: str | Path | Run,
     options: StudyOptions | None = None,
     *,
+    data: str | Path | None = None,
     command: str | None = None,
     progress: Progress = silent,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Train the same small CNN on three sources and compare them on test images that nothing has seen.
 
-    1. `real`: exactly the images the GAN was trained on, with classic augmentation (shifts; mirror images if
-    the
-       validation split prefers them).
+    1. `real`: exactly the images the GAN was trained on, with the classic augmentation (shifts, mirror images)
+       that the validation images prefer.
     2. `real+synthetic`: the same, with a share of every batch synthetic.
     3. `synthetic`: synthetic images alone.
 
@@ -133,15 +149,17 @@ def study_classify(
     Args:
         run: a run folder, or a `Run`.
         options: settings.
+        data: where the run's images are now; None looks where the run found them.
         command: the command line to record.
         progress: receives optimiser steps.
         say: receives one line of text now and then.
 
     Raises:
-        RunError: the run has no labels, its data changed, or a test image is on another side.
+        RunError: the run has no labels, its data are not those it recorded, or a test image is on another side.
         DataError: the source of the data is gone or cannot be read.
     """
-    study = _prepare(run if isinstance(run, Run) else Run.open(run), options or StudyOptions(), progress, say)
+    run = run if isinstance(run, Run) else Run.open(run)
+    study = _prepare(run, options or StudyOptions(), data, progress, say)
     settings, folder = study.options, study.run.path
     outcomes = Outcomes(folder / TRAININGS_FILE, study.key())
     workers = 1 if study.device.type == "cuda" else cores()
@@ -163,11 +181,13 @@ def study_classify(
     return result
 
 
-def _prepare(run: Run, options: StudyOptions, progress: Progress, say: Callable[[str], None]) -> Study:
+def _prepare(
+    run: Run, options: StudyOptions, data: str | Path | None, progress: Progress, say: Callable[[str], None]
+) -> Study:
     """Load and generate all images, fix open settings, and check that no test image is on another side."""
     if not run.classes:
         raise RunError(f"{run.path} was trained without labels, so it has no classes to study: train on class folders")
-    real = load_real(run, progress)
+    real = load_real(run, data, progress)
     if len(real.test) == 0:
         raise RunError(f"{run.path} has no test images to measure on: add images to {run.config['data']['source']}")
     n = len(real.training)

@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fastgan.data import fetch
+from fastgan.device import resolve_device
 from fastgan.errors import DataError, OutputError
 from fastgan.files import write_json
 from fastgan.progress import Progress, silent
@@ -40,6 +43,8 @@ class DemoOptions:
         steps: optimiser steps of each of them; None chooses them from the data.
         real_per_class: train and study on this many real images of each class only; None for all.
         seed: key of the training's randomness.
+        device: where every part runs: auto, cpu or cuda.
+        precision: of every network: fp32, bf16 or fp16.
     """
 
     data: str | None = None
@@ -50,6 +55,29 @@ class DemoOptions:
     steps: int | None = None
     real_per_class: int | None = None
     seed: int = 0
+    device: str = "auto"
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        self.training(), self.study()  # each says what is wrong with its own
+
+    def training(self) -> TrainOptions:
+        """The options of the training."""
+        return TrainOptions(
+            images=self.images,
+            minutes=self.minutes,
+            snapshot_images=-(-self.images // _SNAPSHOTS),
+            real_per_class=self.real_per_class,
+            seed=self.seed,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def study(self) -> StudyOptions:
+        """The options of the study."""
+        return StudyOptions(
+            seeds=self.seeds, steps=self.steps, synthetic=self.n, device=self.device, precision=self.precision
+        )
 
 
 @dataclass(frozen=True)
@@ -98,7 +126,7 @@ def demo(
     study = None
     if run.classes:
         say("[4/5] study: do the images help a classifier?")
-        settings = StudyOptions(seeds=options.seeds, steps=options.steps, synthetic=options.n)
+        settings = options.study()
         with bar("study") as progress:
             study = study_classify(
                 run,
@@ -113,7 +141,15 @@ def demo(
     say("[5/5] report")
     notes = (note,) if options.data is None and source != _FIRST_CHOICE else ()
     with bar("report") as progress:
-        report = write_report(run, out / REPORT_FILE, generated=generated, notes=notes, progress=progress)
+        report = write_report(
+            run,
+            out / REPORT_FILE,
+            device=options.device,
+            precision=options.precision,
+            generated=generated,
+            notes=notes,
+            progress=progress,
+        )
     return DemoOutcome(report, None)
 
 
@@ -184,14 +220,7 @@ def _train(
         outcome = resume(folder, progress=progress, say=say)
     else:
         shutil.rmtree(folder, ignore_errors=True)  # killed before anything but the folder was there
-        settings = TrainOptions(
-            images=options.images,
-            minutes=options.minutes,
-            snapshot_images=-(-options.images // _SNAPSHOTS),
-            real_per_class=options.real_per_class,
-            seed=options.seed,
-        )
-        outcome = train(source, folder, options=settings, progress=progress, say=say)
+        outcome = train(source, folder, options=options.training(), progress=progress, say=say)
     if outcome.interrupted is not None:
         return outcome.interrupted
     state.put("train", {"reason": outcome.reason, "images": outcome.images})
@@ -199,8 +228,13 @@ def _train(
 
 
 def _generate(run: Run, folder: Path, options: DemoOptions, state: _State, progress: Progress) -> Generated:
-    outcome = produce(run, options.n, folder, progress=progress)
+    outcome = produce(run, options.n, folder, device=options.device, precision=options.precision, progress=progress)
+    here = {
+        "device": resolve_device(options.device).type,
+        "precision": options.precision,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
     if outcome.written == outcome.total:
-        state.put("generate", {"seconds": outcome.seconds})
-    timed = state.get("generate")
-    return Generated(folder, options.n, 0, timed["seconds"] if timed else None)
+        state.put("generate", {"seconds": outcome.seconds, **here})
+    return Generated(folder, options.n, 0, **(state.get("generate") or {"seconds": None, **here}))

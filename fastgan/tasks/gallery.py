@@ -1,8 +1,10 @@
 """Real and synthetic images side by side, one row a class."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from fastgan.errors import FastganError
 from fastgan.run import Run
@@ -17,7 +19,7 @@ _ROWS_WITHOUT_CLASSES = 6
 
 @dataclass(frozen=True)
 class Row:
-    """One class: its name, "" without labels, and two strips as data: URLs, `real` None if not at hand."""
+    """One class: its name, "" without labels, and two strips as data: URLs; `real` None if there is no image."""
 
     name: str
     real: str | None
@@ -26,35 +28,50 @@ class Row:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The rows, and in words what they leave out."""
+    """The rows, and in words what they leave out: `real_missing` says why no row has real images."""
 
     rows: list[Row]
     classes_left_out: int
     real_missing: str | None
 
 
-def gallery(run: Run, seed: int = 0) -> Gallery:
-    """The first images of `run` with this seed beside its first training images, by class; none picked."""
+def gallery(
+    run: Run,
+    data: str | Path | None = None,
+    *,
+    seed: int = 0,
+    device: torch.device | None = None,
+    precision: str = "fp32",
+) -> Gallery:
+    """The first images of `run` with this seed beside training images, by class; none picked.
+
+    The training images are the first in the order of their content hashes; `data` says where they are if they moved.
+    """
     shown = run.classes[:MOST_CLASSES]
     per_class = COLUMNS if run.classes else COLUMNS * _ROWS_WITHOUT_CLASSES
-    fakes, fake_labels = synthetic_images(run, per_class * max(1, run.num_classes), seed=seed)
-    real, missing = _real(run)
+    count = per_class * max(1, run.num_classes)
+    fakes, fake_labels = synthetic_images(run, count, seed=seed, device=device, precision=precision)
+    real, missing = _real(run, data)
     rows = []
     for label, name in enumerate(shown or ("",)):
         belongs = fake_labels == (label if shown else -1)
         rows.append(
             Row(
                 name,
-                None if real is None else strip(_first(*real, label if shown else None, per_class), COLUMNS),
+                None if real is None else _strip(_first(*real, label if shown else None, per_class)),
                 strip(fakes[belongs][:per_class], COLUMNS),
             )
         )
     return Gallery(rows, run.num_classes - len(shown), missing)
 
 
-def _real(run: Run) -> tuple[tuple[np.ndarray, np.ndarray | None] | None, str | None]:
+def _strip(images: np.ndarray) -> str | None:
+    return strip(images, COLUMNS) if len(images) else None
+
+
+def _real(run: Run, data: str | Path | None) -> tuple[tuple[np.ndarray, np.ndarray | None] | None, str | None]:
     try:
-        training = load_real(run).training
+        training = load_real(run, data).training
     except FastganError as error:
         return None, str(error)
     return (training.images, training.labels), None

@@ -1,14 +1,15 @@
 """The real images of a run, loaded again as training saw them, and the check that none is a test image."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from fastgan.data import ImageSet, Transform, load
+from fastgan.data import ImageSet
 from fastgan.data.hashing import content_hash
-from fastgan.errors import RunError
+from fastgan.errors import DataError, RunError
 from fastgan.progress import Progress, silent
-from fastgan.run import Run
+from fastgan.run import Run, load_run_images, training_images
 
 
 @dataclass(frozen=True)
@@ -26,30 +27,31 @@ class RealImages:
     test: ImageSet
 
 
-def load_real(run: Run, progress: Progress = silent) -> RealImages:
-    """Load the data of `run` from where it was, in the form the run recorded.
+def load_real(run: Run, source: str | Path | None = None, progress: Progress = silent) -> RealImages:
+    """Load the data of `run` in the form the run recorded, in the order of their content.
+
+    Args:
+        run: the run.
+        source: where the data are now; None looks where the run found them.
+        progress: receives images loaded.
 
     Raises:
         DataError: the source is gone or cannot be read.
-        RunError: the run was trained on arrays, or the images are not those it was trained on.
+        RunError: the run was trained on arrays, or an image, a label or a split is not what the run recorded.
     """
-    recorded = run.config["data"]
-    if recorded["source"] is None:
-        raise RunError(f"{run.path} was trained on arrays, which a run does not keep: train on files instead")
-    transform = Transform.from_json(recorded["transform"])
-    data = load(recorded["source"], transform=transform, progress=progress)
-    if data.describe()["sha256"] != recorded["sha256"]:
+    if source is None and run.config["data"]["source"] is None:
         raise RunError(
-            f"the images in {recorded['source']} are not those {run.path} was trained on: restore them or train anew"
+            f"{run.path} was trained on arrays, which a run does not keep: save them as .npz and name the file "
+            "with --data"
         )
-    hashes = recorded["subset"]["hashes"]
-    training = (data if hashes is None else data.only(hashes)).split("train")
-    if len(training) != recorded["subset"]["images"]:
-        raise RunError(
-            f"{recorded['source']} gives {len(training)} of the {recorded['subset']['images']} images that "
-            f"{run.path} was trained on: restore the data or train anew"
-        )
-    return RealImages(training, data.split("val"), data.split("test"))
+    try:
+        data = load_run_images(run, source, progress)
+    except DataError as error:
+        if source is not None:
+            raise
+        raise DataError(f"{error}; if the data moved, say where they are with --data SOURCE") from None
+    training = training_images(data, run.config["data"]["subset"])
+    return RealImages(training, data.split("val").by_content(), data.split("test").by_content())
 
 
 def check_no_leak(test_images: np.ndarray, **others: np.ndarray) -> None:

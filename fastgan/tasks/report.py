@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from fastgan.device import resolve_device
 from fastgan.files import write_bytes
 from fastgan.progress import Progress, silent
 from fastgan.run import Run
@@ -24,6 +25,9 @@ def write_report(
     run: str | Path | Run,
     out: str | Path | None = None,
     *,
+    data: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
     generated: Generated | None = None,
     notes: tuple[str, ...] = (),
     progress: Progress = silent,
@@ -36,21 +40,26 @@ def write_report(
     Args:
         run: a run folder, or a `Run`.
         out: the file to write.
+        data: where the run's images are now; None looks where the run found them.
+        device: where the generator runs: auto, cpu or cuda.
+        precision: of its layers: fp32, bf16 or fp16.
         generated: the set that was written from this run, for its speed and command.
         notes: sentences to put under the title.
         progress: receives the steps of collecting.
 
     Raises:
         RunError: not a run, or it has no whole checkpoint.
+        ValueError: an unknown precision, or a device that is not there.
         OSError: the file cannot be written.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     out = Path(out) if out is not None else run.path / REPORT_FILE
     study = read_study(run)
     progress(0, 3, "images")
-    pictures: Gallery = gallery(run)
+    where = resolve_device(device)
+    pictures: Gallery = gallery(run, data, device=where, precision=precision)
     progress(1, 3, "speed")
-    speed = facts.throughput(run, generated)
+    speed = facts.throughput(run, generated, where, precision)
     progress(2, 3, "charts")
     page = (
         _environment()
@@ -67,7 +76,8 @@ def write_report(
             charts=charts(run),
             kid=facts.kid_summary(run),
             speed=speed,
-            commands=facts.commands(run, study, generated, out),
+            commands=facts.commands(run, study, generated, out, data=data, device=device, precision=precision),
+            remarks=facts.remarks(run),
             licence=facts.data_licence(run),
             versions=facts.versions_line(run),
             weights=run.weights_sha256(),

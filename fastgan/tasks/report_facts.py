@@ -17,16 +17,32 @@ from fastgan.tasks.trainings import cores
 from fastgan.train import TrainOptions
 
 _TIMED_IMAGES = 20 * BLOCK
+_ONLY_IN_PYTHON = ("beta1", "beta2", "ema", "kid_images")  # of TrainOptions; the command line has all others
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A set written from the run: folder, n, seed; `seconds` None where it was not written in one go."""
+    """A set written from the run, and by which process.
+
+    Attributes:
+        folder: where it lies.
+        n: images.
+        seed: key of its randomness.
+        seconds: how long it took; None where it was not written in one go.
+        device: cpu or cuda.
+        precision: fp32, bf16 or fp16.
+        threads: torch's in the process that wrote it.
+        torch: version of torch in that process.
+    """
 
     folder: Path
     n: int
     seed: int
     seconds: float | None
+    device: str
+    precision: str
+    threads: int
+    torch: str
 
 
 def data_name(run: Run) -> str:
@@ -85,30 +101,31 @@ class Speed:
     conditions: str
 
 
-def throughput(run: Run, generated: Generated | None) -> list[Speed]:
-    """Speed of training as recorded, of generation as measured now, and of the written set if known."""
-    train = run.config["train"]
+def throughput(run: Run, generated: Generated | None, device: torch.device, precision: str) -> list[Speed]:
+    """Speed of training as recorded, of generation as measured now on `device`, and of the written set if known."""
     rates = [row["img_per_s"] for row in run.metrics() if "img_per_s" in row]
-    torch_version = f"torch {run.config['versions']['torch']}"
+    shape = " × ".join(str(side) for side in (*run.size, run.channels))
     found = []
     if rates:
+        train, machine = run.config["train"], run.config["machine"]
         found.append(
             Speed(
                 "Training",
                 statistics.median(rates),
-                f"median of {len(rates)} stretches, batch {train['batch']}, {train['precision']}, "
-                f"device {train['device']}, {torch_version}",
+                f"median of {len(rates)} stretches, {shape}, batch {train['batch']}, {train['precision']}; "
+                f"as it began: device {machine['device']}, {_threads(machine['threads'])}, "
+                f"torch {run.config['versions']['torch']}",
             )
         )
-    synthetic_images(run, 2 * BLOCK)  # the first blocks pay for loading
+    synthetic_images(run, 2 * BLOCK, device=device, precision=precision)  # the first blocks pay for loading
     started = time.perf_counter()
-    synthetic_images(run, _TIMED_IMAGES)
+    synthetic_images(run, _TIMED_IMAGES, device=device, precision=precision)
     found.append(
         Speed(
             "Generating in memory",
             _TIMED_IMAGES / (time.perf_counter() - started),
-            f"{_TIMED_IMAGES:,} images in blocks of {BLOCK}, loading included, fp32, cpu, {cores()} threads, "
-            f"torch {torch.__version__}, when this page was written",
+            f"{_TIMED_IMAGES:,} images in blocks of {BLOCK}, loading included, {shape}, {precision}, device {device}, "
+            f"{_threads(cores())}, torch {torch.__version__}, when this page was written",
         )
     )
     if generated and generated.seconds:
@@ -116,24 +133,52 @@ def throughput(run: Run, generated: Generated | None) -> list[Speed]:
             Speed(
                 "Generating to disk",
                 generated.n / generated.seconds,
-                f"{generated.n:,} PNG files in class folders, fp32, {torch_version}",
+                f"{generated.n:,} PNG files in class folders, {shape}, {generated.precision}, "
+                f"device {generated.device}, {_threads(generated.threads)}, torch {generated.torch}",
             )
         )
     return found
 
 
-def commands(run: Run, study: dict[str, Any] | None, generated: Generated | None, report: Path) -> list[str]:
-    """The command lines that make this run, its images, its study and this page again."""
-    data = run.config["data"]
+def commands(
+    run: Run,
+    study: dict[str, Any] | None,
+    generated: Generated | None,
+    report: Path,
+    *,
+    data: str | Path | None,
+    device: str,
+    precision: str,
+) -> list[str]:
+    """The command lines that make this run, its images, its study and this page again; see `remarks` for the rest."""
+    source = run.config["data"]["source"] if data is None else str(data)
+    where = ["--device", device] if device != "auto" else []
     lines = []
-    if data["source"] is not None:
-        lines.append(shlex.join(["fastgan", "train", data["source"], "--out", str(run.path), *_train_flags(run)]))
+    if source is not None:
+        lines.append(shlex.join(["fastgan", "train", source, "--out", str(run.path), *_train_flags(run)]))
     if generated is not None:
         words = ["fastgan", "generate", str(run.path), "--n", str(generated.n), "--seed", str(generated.seed)]
+        words += ["--device", generated.device, *_precision(generated.precision)]
         lines.append(shlex.join([*words, "--out", str(generated.folder)]))
     if study is not None and study["command"]:
         lines.append(study["command"])
-    return [*lines, shlex.join(["fastgan", "report", str(run.path), "--out", str(report)])]
+    words = ["fastgan", "report", str(run.path), "--out", str(report)]
+    words += ["--data", str(data)] if data is not None else []
+    return [*lines, shlex.join([*words, *where, *_precision(precision)])]
+
+
+def remarks(run: Run) -> list[str]:
+    """What it takes to make the run again that no command line can say."""
+    found = []
+    if run.config["data"]["source"] is None:
+        found.append("The GAN was trained on arrays in Python, which a run does not keep.")
+    default, told = TrainOptions(), run.config["train"]
+    options = [f"{name}={told[name]}" for name in _ONLY_IN_PYTHON if told[name] != getattr(default, name)]
+    if options:
+        found.append(
+            f"The training had options that only Python can set: {', '.join(options)} (fastgan.train.TrainOptions)."
+        )
+    return found
 
 
 def versions_line(run: Run) -> str:
@@ -142,7 +187,7 @@ def versions_line(run: Run) -> str:
 
 
 def _train_flags(run: Run) -> list[str]:
-    """Image form and every training option that is not the default."""
+    """Image form and every training option of the command line that is not the default."""
     transform = run.config["data"]["transform"]
     height, width = transform["size"]
     words = ["--size", f"{height}x{width}", "--channels", str(transform["channels"])]
@@ -150,11 +195,19 @@ def _train_flags(run: Run) -> list[str]:
     default = TrainOptions()
     for field in fields(TrainOptions):
         value = run.config["train"].get(field.name)
-        if value in (None, getattr(default, field.name)):
+        if field.name in _ONLY_IN_PYTHON or value in (None, getattr(default, field.name)):
             continue
         flag = f"--{field.name.replace('_', '-')}"
         words += [flag] if value is True else [flag, str(value)]
     return words
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _precision(precision: str) -> list[str]:
+    return ["--precision", precision] if precision != "fp32" else []
 
 
 def _duration(seconds: float) -> str:

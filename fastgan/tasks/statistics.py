@@ -79,7 +79,7 @@ def paired_difference(correct: np.ndarray, baseline_correct: np.ndarray) -> Diff
     from the draw of test images, s^2 / n of the n mean differences of the images. The wider interval adds
     both (the second also holds a share of the first, so the sum errs on the careful side) and keeps Student's
     quantile for k - 1 degrees of freedom. Where all seeds agree exactly, the seeds' variance is not taken
-    below that of rounding an accuracy to whole images, (1 / n)^2 / 12.
+    below that of rounding an accuracy to whole images, (1 / n)^2 / 12. Both intervals are cut to [-1, 1].
     """
     if correct.shape != baseline_correct.shape or correct.ndim != 2 or 0 in correct.shape:
         raise ValueError(
@@ -93,30 +93,34 @@ def paired_difference(correct: np.ndarray, baseline_correct: np.ndarray) -> Diff
     mean = float(by_seed.mean())
     return Difference(
         tuple(float(d) for d in by_seed),
-        _student(mean, from_seeds, k),
-        _student(mean, from_seeds + from_images, k),
+        _student(mean, from_seeds, k).within(-1.0, 1.0),
+        _student(mean, from_seeds + from_images, k).within(-1.0, 1.0),
     )
 
 
-def verdict_sentence(difference: Difference, *, synthetic: int, test_images: int) -> str:
-    """One sentence "For this run ..." on adding `synthetic` images, measured on `test_images` images."""
+def verdict_sentence(difference: Difference, *, real: int, synthetic: int, test_images: int) -> str:
+    """One sentence "For this run ..." on adding `synthetic` images, measured on `test_images` images.
+
+    real: how many images the GAN was trained on; images added to few real ones say little about many.
+    """
+    run = f"For this run, whose GAN saw {real:,} real images,"
     seeds = len(difference.by_seed)
     points = f"{100 * difference.seeds_and_images.mean:+.2f} percentage points"
     if difference.verdict == NO_CLAIM:
         return (
-            f"For this run no claim can be made: with {synthetic:,} synthetic images added, one seed gave "
+            f"{run} no claim can be made: with {synthetic:,} synthetic images added, one seed gave "
             f"{points}, and one seed has no interval; use --seeds 5."
         )
     interval = _points(difference.seeds_and_images)
     basis = f"95 % interval of the change {interval}; {seeds} paired seeds, {test_images:,} test images"
     if difference.verdict == NO_DIFFERENCE:
         return (
-            f"For this run no difference can be claimed: adding {synthetic:,} synthetic images changed test "
+            f"{run} no difference can be claimed: adding {synthetic:,} synthetic images changed test "
             f"accuracy by {points} ({basis})."
         )
     done = "helped: test accuracy rose" if difference.verdict == HELPED else "hurt: test accuracy fell"
     change = f"{100 * abs(difference.seeds_and_images.mean):.2f} percentage points"
-    return f"For this run adding {synthetic:,} synthetic images {done} by {change} ({basis})."
+    return f"{run} adding {synthetic:,} synthetic images {done} by {change} ({basis})."
 
 
 def _points(interval: Interval) -> str:

@@ -84,7 +84,9 @@ def summarise(
     return {
         "format": STUDY_FORMAT,
         "verdict": differences[BOTH].verdict,
-        "sentence": verdict_sentence(differences[BOTH], synthetic=settings["synthetic"], test_images=test_images),
+        "sentence": verdict_sentence(
+            differences[BOTH], real=len(real.training), synthetic=settings["synthetic"], test_images=test_images
+        ),
         "conditions": _conditions(run, real, augmentation, settings),
         "images": {
             "real": len(real.training),

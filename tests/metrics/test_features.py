@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from fastgan.errors import RunError
-from fastgan.metrics import classifier_features, efficientnet_lite0_features, kid, load_features, real_floor
+from fastgan.metrics import classifier_features, efficientnet_lite0_features, kid, load_features
 from fastgan.metrics.features import FEATURES_FILE
 
 
@@ -58,7 +58,7 @@ def test_kid_tells_collapse_and_noise_from_real_images(digits, kept):
     _, extractor = kept
     images = digits[0]
     real, other = extractor(images[1000:1390]), extractor(images[1390:1780])
-    floor = real_floor(real, other)
+    floor = kid(real, other)
     noise = np.random.default_rng(0).integers(-99, 100, (390, 8, 8, 1))
     noisy = np.clip(images[1390:1780].astype(int) + noise, 0, 255).astype(np.uint8)
     collapsed = images[1390 + np.arange(390) % 10]

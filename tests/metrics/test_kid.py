@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from fastgan.metrics import kid, real_floor
+from fastgan.metrics import kid
 from fastgan.noise import Stream, permutation
 
 
@@ -61,7 +61,7 @@ def test_grows_with_every_kind_of_corruption():
     rng = np.random.default_rng(2)
     digits = digits[rng.permutation(len(digits))]
     real, other = digits[:800], digits[800:1600]
-    floor = real_floor(pixel_features(real), pixel_features(other))
+    floor = kid(pixel_features(real), pixel_features(other))
     assert abs(floor.mean) < 3 * floor.std
     noise = rng.standard_normal(other.shape).astype(np.float32)
     families = {
@@ -72,14 +72,6 @@ def test_grows_with_every_kind_of_corruption():
     for name, versions in families.items():
         values = [kid(pixel_features(real), pixel_features(v)).mean for v in versions]
         assert floor.mean + 3 * floor.std < values[0] < values[1] < values[2], name
-
-
-def test_floor_without_other_images_uses_disjoint_halves():
-    # Row i is far from all others: a row standing on both sides would pull the value far below zero.
-    real = np.eye(64, dtype=np.float32) * 100
-    floor = real_floor(real, subsets=4)
-    assert floor.subset_size == 16
-    assert floor.mean == pytest.approx(0.0, abs=1e-9)
 
 
 def test_depends_on_the_seed_alone_and_leaves_torch_random_state():

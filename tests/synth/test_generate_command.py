@@ -30,6 +30,23 @@ def test_generate_then_verify_then_damage(run, tmp_path, capsys):
     assert "is damaged: bag/000000000.png is missing (1 more)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("format", "lost"),
+    [("imagefolder", "bag/000000000.png"), ("webdataset", "shard-000000.tar"), ("npy", "labels.npy")],
+)
+def test_a_finished_set_that_lost_a_file_is_not_called_complete(run, tmp_path, capsys, format, lost):
+    out = tmp_path / "set"
+    command = f"generate {run.path} --n 70 --out {out} --format {format}".split()
+    assert fastgan(command) == 0
+    (out / lost).unlink()
+    capsys.readouterr()
+    assert fastgan(command) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert f"{out} is not whole: {lost} is missing" in said.err
+    assert f"remove {out} and run the same command again" in said.err and f"fastgan verify {out}" in said.err
+
+
 def test_part_says_what_is_missing(run, tmp_path, capsys):
     out = tmp_path / "set"
     assert fastgan(f"generate {run.path} --n 1030 --out {out} --part 1/2 --format npy".split()) == 0
@@ -44,10 +61,12 @@ def test_part_says_what_is_missing(run, tmp_path, capsys):
         (["--n", "0"], 2, "--n"),
         (["--n", "5", "--part", "2/2"], 2, "--part must be i/n with 0 <= i < n"),
         (["--n", "5", "--format", "zip"], 2, "imagefolder"),
+        (["--n", "5", "--device", "gpu"], 2, "'gpu' is not one of 'auto', 'cpu', 'cuda'"),
+        (["--n", "5", "--precision", "fp8"], 2, "'fp8' is not one of"),
         (["--n", "5", "--classes", "shoe"], 1, "0: bag, 1: T-shirt/top, 2: con, 3: BAG"),
         (["--n", "5", "--nonsense"], 2, "--nonsense"),
     ],
-    ids=["n", "part", "format", "class", "unknown flag"],
+    ids=["n", "part", "format", "device", "precision", "class", "unknown flag"],
 )
 def test_mistakes_are_one_sentence(run, tmp_path, capsys, arguments, code, sentence):
     assert fastgan(["generate", str(run.path), "--out", str(tmp_path / "set"), *arguments]) == code

@@ -170,6 +170,15 @@ def test_renamed_run_goes_on(run, whole, tmp_path):
     assert manifest.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.parametrize("lost", ["images-000000.npy", "images-000004.npy"])
+def test_an_unfinished_set_that_lost_a_file_gets_it_again(run, whole, tmp_path, lost):
+    generate(run, N, tmp_path / "set", part=(0, 2), **OPTIONS)
+    (tmp_path / "set" / lost).unlink()
+    outcome = produce(run, N, tmp_path / "set", **OPTIONS)
+    assert outcome.manifest and outcome.written + outcome.kept == N
+    assert contents(tmp_path / "set") == contents(whole.parent)
+
+
 def test_foreign_folder_is_refused(run, tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(OutputError, match="is not empty and holds no generated set"):

@@ -2,9 +2,11 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
+from fastgan.data import load
 from fastgan.run import Run
 from fastgan.train import TrainOptions, train
 
@@ -23,3 +25,12 @@ def _trained(tmp_path_factory):
 @pytest.fixture
 def run(_trained, tmp_path) -> Run:
     return Run.open(shutil.copytree(_trained, tmp_path / "run"))
+
+
+@pytest.fixture
+def moved(tmp_path):
+    """The run's data at another place, in another format and order."""
+    digits = load("digits")
+    path = tmp_path / "moved.npz"
+    np.savez(path, images=digits.images[::-1], labels=digits.labels[::-1])
+    return path

@@ -46,7 +46,7 @@ def test_record_of_a_study(run):
         assert arm["accuracy"]["low"] <= np.mean(arm["by_seed"]) <= arm["accuracy"]["high"]
     difference = np.subtract(result["arms"]["real+synthetic"]["by_seed"], result["arms"]["real"]["by_seed"])
     assert result["minus_real"]["real+synthetic"]["by_seed"] == pytest.approx(list(difference))
-    assert "For this run" in result["sentence"]
+    assert result["sentence"].startswith("For this run, whose GAN saw 300 real images, ")
     assert "saw the same 300 real images (30 of each class)" in result["conditions"]
     assert "validation images chose the checkpoint of the GAN by KID and the augmentation" in result["conditions"]
     assert len(result["augmentation"]["tried"]) == 4
@@ -103,6 +103,11 @@ def test_a_run_without_labels_is_refused(run):
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"steps": 0}, "steps must be"),
         ({"share": 1.0}, r"share must be in \(0, 1\)"),
+        ({"share": 0.01, "batch": 8}, "share 0.01 of a batch of 8 is 0 synthetic images"),
+        ({"share": 0.99, "batch": 8}, "share 0.99 of a batch of 8 is 8 synthetic images"),
+        ({"device": "gpu"}, "device must be one of auto, cpu, cuda"),
+        ({"precision": "fp8"}, "precision must be one of fp32, bf16, fp16"),
+        ({"synthetic_seed": -1}, "synthetic_seed must be"),
     ],
 )
 def test_impossible_options_are_refused(options, words):
@@ -118,6 +123,21 @@ def test_more_seeds_reuse_trainings_and_other_settings_do_not(run):
     assert len(more) == len(first) + 3 and all(more[name] == first[name] for name in first)
     study_classify(run, StudyOptions(**{**vars(OPTIONS), "seeds": 1, "steps": 7}))
     assert len(json.loads((run.path / TRAININGS_FILE).read_text())["trainings"]) == 4 + 3
+
+
+def test_moved_data_give_the_same_study_and_reuse_its_trainings(run, moved):
+    first = study_classify(run, OPTIONS)
+    kept = (run.path / TRAININGS_FILE).read_text()
+    again = study_classify(edit(run, source="/nowhere/at/all"), OPTIONS, data=moved)
+    assert again["arms"] == first["arms"] and (run.path / TRAININGS_FILE).read_text() == kept
+
+
+def test_the_recorded_command_holds_every_setting(tmp_path):
+    options = StudyOptions(seeds=2, steps=7, synthetic=9, synthetic_seed=3, share=0.25, batch=8, device="cpu")
+    assert options.command_line(tmp_path / "a run", "some data") == (
+        f"fastgan study classify --run '{tmp_path}/a run' --data 'some data' --seeds 2 --steps 7 --synthetic 9 "
+        "--synthetic-seed 3 --share 0.25 --batch 8 --device cpu"
+    )
 
 
 @pytest.mark.slow

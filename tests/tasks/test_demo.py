@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,10 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from fastgan.errors import DataError, OutputError
+from fastgan.run import Run
 from fastgan.tasks import demo as demo_module
 from fastgan.tasks.demo import DemoOptions, demo
+from fastgan.train import Outcome
 
 WORDS = ["--data", "digits", "--images", "512", "--n", "64", "--seeds", "2", "--steps", "5", "--real-per-class", "30"]
 
@@ -68,3 +72,38 @@ def test_other_options_are_refused(tmp_path):
         demo(tmp_path / "out", DemoOptions(data=str(tmp_path / "nothing")))
     with pytest.raises(OutputError, match="with other options"):
         demo(tmp_path / "out", DemoOptions(data="digits"))
+
+
+def test_device_and_precision_reach_every_part(run, tmp_path, monkeypatch):
+    seen = {}
+
+    def fake_train(source, folder, *, options, **given):
+        seen["train"] = (options.device, options.precision)
+        shutil.copytree(run.path, folder)
+        return Outcome(Run.open(folder), "done", 512, None)
+
+    def fake_study(of, options, **given):
+        seen["study"] = (options.device, options.precision)
+        return {"sentence": ""}
+
+    def fake_report(of, out, *, device, precision, generated, **given):
+        seen["report"] = (device, precision)
+        seen["generated"] = generated
+        return out
+
+    monkeypatch.setattr(demo_module, "train", fake_train)
+    monkeypatch.setattr(demo_module, "study_classify", fake_study)
+    monkeypatch.setattr(demo_module, "write_report", fake_report)
+    demo(tmp_path / "out", DemoOptions(data="digits", n=70, device="cpu", precision="bf16"))
+    assert {seen[part] for part in ("train", "study", "report")} == {("cpu", "bf16")}
+    manifest = json.loads((tmp_path / "out" / "synthetic" / "manifest.json").read_text())
+    assert (manifest["device"], manifest["precision"]) == ("cpu", "bf16")
+    generated = seen["generated"]
+    assert (generated.device, generated.precision) == ("cpu", "bf16")
+    assert (generated.threads, generated.torch) == (torch.get_num_threads(), torch.__version__)
+
+
+@pytest.mark.parametrize("options", [{"device": "gpu"}, {"precision": "fp8"}])
+def test_unknown_choices_are_refused(options):
+    with pytest.raises(ValueError, match="must be one of"):
+        DemoOptions(**options)

@@ -1,20 +1,30 @@
 """The report: whole HTML, nothing loaded from outside, every section there, gaps said in words."""
 
 import base64
+import html
 import io
 import json
 import re
+import shlex
+from dataclasses import fields
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from typer.main import get_command
 
+from fastgan.cli.app import COMMANDS, build
+from fastgan.data import load
 from fastgan.run import Run
 from fastgan.tasks.classify import StudyOptions, study_classify
 from fastgan.tasks.figures import REAL, line_chart, strip
 from fastgan.tasks.report import write_report
+from fastgan.tasks.report_facts import Generated
 from fastgan.tasks.synthetic import synthetic_images
+from fastgan.tasks.trainings import cores
+from fastgan.train import TrainOptions
 
 _VOID = {"meta", "img", "br", "hr", "link", "input", "path", "use", "rect"}
 
@@ -67,15 +77,15 @@ def loads_nothing(text: str, page: Page) -> None:
 
 
 def report(run: Run, **options) -> tuple[str, Page]:
-    text = write_report(run, **options).read_text()
+    text = write_report(run, **{"device": "cpu", **options}).read_text()
     page = Page(text)
     loads_nothing(text, page)
     return text, page
 
 
-def edit(run: Run, **data) -> Run:
+def edit(run: Run, part="data", **values) -> Run:
     config = json.loads((run.path / "config.json").read_text())
-    config["data"] |= data
+    config[part] |= values
     (run.path / "config.json").write_text(json.dumps(config))
     return Run.open(run.path)
 
@@ -135,14 +145,93 @@ def test_a_damaged_study_record_counts_as_none(studied):
 
 
 def test_out_notes_and_generated_set(run, tmp_path):
-    from fastgan.tasks.report_facts import Generated
-
     out = tmp_path / "deep" / "page.html"
-    generated = Generated(tmp_path / "set", 5000, 3, 10.0)
+    generated = Generated(tmp_path / "set", 5000, 3, 10.0, device="cpu", precision="bf16", threads=7, torch="2.99")
     _, page = report(run, out=out, generated=generated, notes=("A note & more.",))
     assert out.exists() and "A note & more." in page.text
-    assert f"fastgan generate {run.path} --n 5000 --seed 3 --out {tmp_path / 'set'}" in page.text
-    assert "Generating to disk 500" in page.text
+    assert f"fastgan generate {run.path} --n 5000 --seed 3 --device cpu --precision bf16" in page.text
+    assert (
+        "Generating to disk 500 5,000 PNG files in class folders, 8 × 8 × 1, bf16, device cpu, 7 threads, torch 2.99"
+        in (page.text)
+    )
+
+
+def test_training_speed_has_the_conditions_of_the_training(run):
+    changed = edit(run, part="machine", device="cuda:7", threads=13)
+    _, page = report(edit(changed, part="versions", torch="2.77"), precision="bf16")
+    assert "8 × 8 × 1, batch 32, fp32; as it began: device cuda:7, 13 threads, torch 2.77" in page.text
+    assert f"8 × 8 × 1, bf16, device cpu, {cores()} thread" in page.text and f"torch {torch.__version__}" in page.text
+
+
+def parsed(command: str) -> dict:
+    """The parameters that the real command line reads from a printed command; unknown flags and values raise."""
+    words = shlex.split(command)
+    assert words[0] == "fastgan"
+    found, rest = get_command(build(COMMANDS)), words[1:]
+    while hasattr(found, "commands"):
+        found, rest = found.commands[rest[0]], rest[1:]
+    return found.make_context("command", rest).params
+
+
+def commands_of(text: str) -> list[str]:
+    block = re.search(r"<h2>Do it again</h2>\s*<pre>(.*?)</pre>", text, re.DOTALL)[1]
+    return [html.unescape(command) for command in re.findall(r"<code>(.*?)</code>", block)]
+
+
+# Of every option another value than the default.
+OTHER = {
+    "images": 640, "minutes": 1.5, "patience": 3, "snapshot_images": 64, "batch": 16, "loss": "hinge",
+    "lr_generator": 1e-4, "lr_discriminator": 2e-4, "beta1": 0.4, "beta2": 0.99, "ema": 0.9, "width": 16, "z_dim": 9,
+    "preset": "dcgan", "seed": 5, "precision": "bf16", "device": "cpu", "real_per_class": 30, "flip": True,
+    "kid_images": 50,
+}  # fmt: skip
+
+
+def test_every_printed_command_is_one_that_the_command_line_has(studied, tmp_path):
+    run, _ = studied
+    assert set(OTHER) == {f.name for f in fields(TrainOptions)}
+    generated = Generated(tmp_path / "set", 50, 3, 1.0, device="cpu", precision="bf16", threads=1, torch="2")
+    text, page = report(edit(run, part="train", **OTHER), generated=generated, data="digits", precision="bf16")
+    trained, made, studying, reporting = map(parsed, commands_of(text))
+    only_python = {"beta1", "beta2", "ema", "kid_images"}
+    assert {name: trained[name] for name in OTHER if name not in only_python} == {
+        name: value for name, value in OTHER.items() if name not in only_python
+    }
+    assert not only_python & set(trained)
+    assert "only Python can set: beta1=0.4, beta2=0.99, ema=0.9, kid_images=50" in page.text
+    assert (made["n"], made["seed"], made["device"], made["precision"]) == (50, 3, "cpu", "bf16")
+    assert (studying["seeds"], studying["steps"], studying["batch"]) == (2, 3, 8)
+    assert (reporting["data"], reporting["device"], reporting["precision"]) == ("digits", "cpu", "bf16")
+
+
+def test_every_study_option_is_one_that_the_command_line_has(tmp_path):
+    other = {"seeds": 2, "steps": 7, "synthetic": 9, "synthetic_seed": 3, "share": 0.25, "batch": 8}
+    other |= {"device": "cpu", "precision": "bf16"}
+    assert set(other) == {f.name for f in fields(StudyOptions)}
+    read = parsed(StudyOptions(**other).command_line(tmp_path, "digits"))
+    assert {name: read[name] for name in other} == other and read["data"] == "digits"
+
+
+def test_defaults_set_nothing_that_only_python_can(run):
+    _, page = report(run)
+    assert "only Python can set" not in page.text
+
+
+def test_a_run_of_arrays_says_how_it_was_made(run):
+    text, page = report(edit(run, source=None))
+    assert not any(command.startswith("fastgan train") for command in commands_of(text))
+    assert "trained on arrays in Python" in page.text
+
+
+def test_a_class_without_training_images_has_an_empty_cell(run):
+    digits = load("digits")
+    hashes = {f"{h:016x}" for h in digits.hashes[digits.labels == 4]}
+    subset = run.config["data"]["subset"]
+    kept = [h for h in subset["hashes"] if h not in hashes]
+    text, page = report(edit(run, subset={**subset, "images": len(kept), "hashes": kept}))
+    assert len(page.images) == 2 * 10 - 1
+    assert page.text.count("no training images") == 1
+    assert 'alt="Real images of class 4"' not in text and 'alt="Synthetic images of class 4"' in text
 
 
 def test_charts_follow_the_page_and_carry_no_foreign_names():

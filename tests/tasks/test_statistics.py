@@ -29,7 +29,7 @@ BASE = planted([0.80, 0.81, 0.79, 0.805, 0.80])
 
 
 def sentence(difference):
-    return verdict_sentence(difference, synthetic=10_000, test_images=IMAGES)
+    return verdict_sentence(difference, real=300, synthetic=10_000, test_images=IMAGES)
 
 
 def test_a_clear_gain_is_claimed():
@@ -97,6 +97,21 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         arms = [(skill + rng.normal(0, 0.1, (5, 1)) + rng.normal(0, 1, (5, 300)) > -1) for _ in range(2)]
         missed += paired_difference(*arms).verdict != NO_DIFFERENCE
     assert missed / 400 < 0.07
+
+
+def test_intervals_hold_possible_differences_only():
+    right, wrong = np.ones((1, 10), bool), np.zeros((1, 10), bool)
+    wild = paired_difference(np.vstack([right, wrong]), np.vstack([wrong, wrong]))
+    assert (wild.seeds.mean, wild.seeds.low, wild.seeds.high) == (0.5, -1.0, 1.0)
+    assert (wild.seeds_and_images.low, wild.seeds_and_images.high) == (-1.0, 1.0)
+    assert "interval of the change -100.00 to +100.00;" in sentence(wild)
+
+
+@pytest.mark.parametrize("skill", [0.9, 0.7, 0.8], ids=["helped", "hurt", "no difference"])
+def test_every_sentence_says_how_many_real_images_the_gan_saw(skill):
+    start = "For this run, whose GAN saw 300 real images, "
+    assert sentence(paired_difference(planted([skill] * SEEDS, seed=7), BASE)).startswith(start)
+    assert sentence(paired_difference(planted([skill], seed=7), BASE[:1])).startswith(start)
 
 
 def test_shapes_must_match():
