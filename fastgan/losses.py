@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import gan_loss as _op
+from fastgan.penalties import gradient_penalty, r1_penalty, r2_penalty
 from fastgan.reference.gan_loss import FAMILIES, PAIRED
 
 __all__ = [
@@ -39,12 +40,15 @@ __all__ = [
     "discriminator_loss",
     "gan_loss",
     "generator_loss",
+    "gradient_penalty",
     "hinge_d_loss",
     "hinge_g_loss",
     "least_squares_d_loss",
     "least_squares_g_loss",
     "non_saturating_d_loss",
     "non_saturating_g_loss",
+    "r1_penalty",
+    "r2_penalty",
     "rpgan_d_loss",
     "rpgan_g_loss",
     "wasserstein_d_loss",

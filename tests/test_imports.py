@@ -22,6 +22,7 @@ RANKS = {
     "metrics": 5,
     "nn": 4,
     "losses": 4,
+    "penalties": 3,
     "functional": 3,
     "ops": 2,
     "build_info": 3,
