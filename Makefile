@@ -34,12 +34,12 @@ ifeq ($(ACTIVE),)
 endif
 	@echo "== the other packages"
 	FASTGAN_BUILD=none $(BIN)/python -m pip install -q "setuptools>=77" "pybind11>=2.13"
-	FASTGAN_BUILD=none $(BIN)/python -m pip install -q --no-build-isolation -e ".[dev]"
+	FASTGAN_BUILD=none $(BIN)/python -m pip install -qq --no-build-isolation -e ".[dev]"
 	@touch $@
 
 $(NATIVE): $(ENVIRONMENT) $(NATIVE_SOURCES)
 	@echo "== the native part"
-	$(BIN)/python -m pip install -q --no-build-isolation --no-deps -e .
+	$(BIN)/python -m pip install -qq --no-build-isolation --no-deps -e .
 	@touch $@
 
 demo: dev  ## train on Fashion-MNIST, write 10,000 labelled images, study whether they help; ends in a page
