@@ -112,7 +112,7 @@ def _payload(images: ImageSet, found: Survey, grid: Path | None) -> dict[str, An
         **images.describe(),
         "class_counts": images.class_counts(),
         "natural_sizes": [{"size": list(size), "images": n} for size, n in found.sizes.most_common()],
-        "gray": found.gray,
+        "grey": found.grey,
         "alpha": found.alpha,
         "skipped_files": [{"name": name, "reason": reason} for name, reason in images.skipped],
         "grid": None if grid is None else str(grid),
@@ -126,7 +126,7 @@ def _text(images: ImageSet, found: Survey, grid: Path | None) -> str:
         f"{images.name}: {len(images):,} images, {classes}",
         f"splits: {counts['train']:,} train, {counts['val']:,} val, {counts['test']:,} test",
         f"natural sizes: {_sizes(found)}",
-        f"kinds: {found.gray:,} of {len(found):,} gray, {found.alpha:,} with transparency",
+        f"kinds: {found.grey:,} of {len(found):,} grey, {found.alpha:,} with transparency",
         f"used as: {_transform(images)}",
     ]
     if images.dropped:
@@ -151,5 +151,5 @@ def _sizes(found: Survey) -> str:
 
 def _transform(images: ImageSet) -> str:
     t = images.transform
-    kind = {1: "gray", 3: "RGB", 4: "RGBA"}[t.channels]
+    kind = {1: "grey", 3: "RGB", 4: "RGBA"}[t.channels]
     return f"{t.size[0]}x{t.size[1]} {kind}, fit {t.fit}, alpha {t.alpha}"

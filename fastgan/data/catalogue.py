@@ -23,13 +23,13 @@ class Named:
 
 CATALOGUE = {
     "digits": Named(
-        "1,797 gray 8x8 images of handwritten digits, 10 classes; part of scikit-learn",
+        "1,797 grey 8x8 images of handwritten digits, 10 classes; part of scikit-learn",
         "BSD-3-Clause",
         lambda: True,
         lambda path, limits: digits.open_digits(),
     ),
     fashion_mnist.NAME: Named(
-        "70,000 gray 28x28 product photos, 10 classes, official test set of 10,000; about 30 MB",
+        "70,000 grey 28x28 product photos, 10 classes, official test set of 10,000; about 30 MB",
         "MIT",
         lambda: fashion_mnist.complete(data_root() / fashion_mnist.NAME),
         fashion_mnist.open_fashion_mnist,

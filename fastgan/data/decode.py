@@ -24,7 +24,7 @@ class Header:
 
     height: int
     width: int
-    gray: bool
+    grey: bool
     alpha: bool
 
 
@@ -63,7 +63,7 @@ def _reason(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _palette_is_gray(image: Image.Image) -> bool:
+def _palette_is_grey(image: Image.Image) -> bool:
     mode, data = image.palette.getdata()
     if mode != "RGB":
         return False
@@ -82,15 +82,15 @@ def probe(file: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Header:
         turned = False
     if turned:
         width, height = height, width
-    gray = _palette_is_gray(image) if image.mode == "P" else image.mode in _GRAY_MODES
+    grey = _palette_is_grey(image) if image.mode == "P" else image.mode in _GRAY_MODES
     alpha = image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info
-    return Header(height, width, gray, alpha)
+    return Header(height, width, grey, alpha)
 
 
 def decode(file: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """Decode a PNG, JPEG or WebP (its first frame) to an upright image of mode L, LA, RGB or RGBA.
 
-    16-bit gray is rounded to 8 bits by v / 257, palettes are looked up, CMYK becomes RGB, transparency given
+    16-bit grey is rounded to 8 bits by v / 257, palettes are looked up, CMYK becomes RGB, transparency given
     as one colour becomes an alpha channel, the EXIF orientation is applied. Raises `BadImage` with the
     reason: not one of the three formats, more pixels than `limits`, truncated or damaged.
     """
@@ -124,10 +124,10 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _from_16_bit(image: Image.Image, transparency: int | None) -> Image.Image:
-    """16-bit gray to 8 bits: 65535 is white, so the scale is 1/257 and not a shift by 8."""
+    """16-bit grey to 8 bits: 65535 is white, so the scale is 1/257 and not a shift by 8."""
     values = np.asarray(image).astype(np.int64)
-    gray = Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
+    grey = Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
     if transparency is None:
-        return gray
-    gray.putalpha(Image.fromarray(np.where(values == transparency, 0, 255).astype(np.uint8)))
-    return gray
+        return grey
+    grey.putalpha(Image.fromarray(np.where(values == transparency, 0, 255).astype(np.uint8)))
+    return grey

@@ -10,7 +10,7 @@ from fastgan.data.sample import Source
 
 
 def open_digits() -> Source:
-    """8x8 gray images of 10 classes; the stored levels 0..16 become 0..255."""
+    """8x8 grey images of 10 classes; the stored levels 0..16 become 0..255."""
     from sklearn.datasets import load_digits  # imported here: half a second that only this set needs
 
     bunch = load_digits()

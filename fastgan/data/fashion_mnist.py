@@ -112,7 +112,7 @@ def complete(folder: Path) -> bool:
 
 
 def open_fashion_mnist(folder: Path, limits: Limits) -> Source:
-    """28x28 gray images: 60,000 for training, 10,000 of the official test set, classes in official order."""
+    """28x28 grey images: 60,000 for training, 10,000 of the official test set, classes in official order."""
     names = np.array(CLASSES)
 
     def part(prefix: str) -> tuple[np.ndarray, np.ndarray]:

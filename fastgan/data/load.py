@@ -126,7 +126,7 @@ def _channels(channels: int | str, alpha: str, headers: list[Header]) -> int:
         return int(channels) if isinstance(channels, str) and channels.isdecimal() else channels
     if alpha == "keep":
         return 4
-    return 1 if all(header.gray for header in headers) else 3
+    return 1 if all(header.grey for header in headers) else 3
 
 
 def _assemble(batch: Batch, images: list[np.ndarray], transform: Transform) -> ImageSet:

@@ -13,7 +13,7 @@ _SMALLEST = 32  # images below this side are enlarged by a whole number, without
 def contact_sheet(images: ImageSet, per_row: int = 12) -> Image.Image:
     """Draw the first `per_row` images of each class, of the whole set in rows where it is unlabelled.
 
-    Returns an RGB image with the class names on the left; transparent pixels are shown on mid-gray.
+    Returns an RGB image with the class names on the left; transparent pixels are shown on mid-grey.
     """
     rows = _rows(images, per_row)
     height, width = images.transform.size
@@ -29,7 +29,7 @@ def contact_sheet(images: ImageSet, per_row: int = 12) -> Image.Image:
         for x, position in enumerate(positions):
             image = to_pillow(images.images[position]).convert("RGBA")
             image = image.resize((width * scale, height * scale), Image.Resampling.NEAREST)
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "gray"), image).convert("RGB")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "grey"), image).convert("RGB")
             sheet.paste(image, (margin + x * cell_w, y * line))
     return sheet
 

@@ -19,12 +19,12 @@ class Survey:
 
     Args:
         sizes: images by (height, width), upright.
-        gray: images without colour.
+        grey: images without colour.
         alpha: images that may be transparent.
     """
 
     sizes: Counter[tuple[int, int]]
-    gray: int
+    grey: int
     alpha: int
 
     def __len__(self) -> int:
@@ -43,6 +43,6 @@ def survey(
     headers = batch.map(partial(header_of, limits=limits), "reading headers", progress)
     return Survey(
         Counter((header.height, header.width) for header in headers),
-        sum(header.gray for header in headers),
+        sum(header.grey for header in headers),
         sum(header.alpha for header in headers),
     )

@@ -30,7 +30,7 @@ class Transform:
         fit: `crop` scales until the frame is covered and cuts the middle; `pad` scales until the image fits
             and fills the rest with the alpha colour (transparent for `keep`); `stretch` ignores the aspect
             ratio.
-        channels: 1 gray, 3 RGB, 4 RGBA.
+        channels: 1 grey, 3 RGB, 4 RGBA.
         alpha: `white` or `black` puts transparent images on that colour; `keep` needs 4 channels, and 4
             channels need `keep`.
 

@@ -57,7 +57,7 @@ def test_inspect_text(capsys, tmp_path):
     (folder / "cat" / "text.png").write_text("no image, only text")
     code, out, err = _run(capsys, "inspect", folder, "--size", "16x24", "--fit", "pad", "--channels", "1")
     assert code == 0
-    assert "17 images, 2 classes" in out and "used as: 16x24 gray, fit pad, alpha white" in out
+    assert "17 images, 2 classes" in out and "used as: 16x24 grey, fit pad, alpha white" in out
     assert "cat/text.png: not a PNG, JPEG or WebP image" in out
     assert "decoding" in err
 

@@ -40,15 +40,15 @@ def test_valid_size_has_the_last_word_unless_a_size_is_given(tmp_path):
 
 
 def test_channels_auto(tmp_path):
-    class_folder(tmp_path / "gray", {"a": 2, "b": 2}, channels=1)
-    assert load(tmp_path / "gray").transform.channels == 1
-    assert load(tmp_path / "gray", alpha="keep").transform.channels == 4
-    assert load(tmp_path / "gray", channels=3).images.shape[-1] == 3
-    assert load(tmp_path / "gray", channels="3").images.shape[-1] == 3
-    save(tmp_path / "gray" / "a" / "colour.png", picture(9))
-    assert load(tmp_path / "gray").transform.channels == 3
+    class_folder(tmp_path / "grey", {"a": 2, "b": 2}, channels=1)
+    assert load(tmp_path / "grey").transform.channels == 1
+    assert load(tmp_path / "grey", alpha="keep").transform.channels == 4
+    assert load(tmp_path / "grey", channels=3).images.shape[-1] == 3
+    assert load(tmp_path / "grey", channels="3").images.shape[-1] == 3
+    save(tmp_path / "grey" / "a" / "colour.png", picture(9))
+    assert load(tmp_path / "grey").transform.channels == 3
     with pytest.raises(ValueError, match="channels must be one of"):
-        load(tmp_path / "gray", channels=2)
+        load(tmp_path / "grey", channels=2)
 
 
 @pytest.mark.parametrize(("alpha", "expected"), [("white", 255), ("black", 0)])
@@ -111,7 +111,7 @@ def test_survey(tmp_path):
     save(tmp_path / "a" / "t.png", picture(9, 5, 6, 4))
     found = survey(tmp_path)
     assert found.sizes == {(10, 12): 5, (5, 6): 1}
-    assert (len(found), found.gray, found.alpha) == (6, 0, 1)
+    assert (len(found), found.grey, found.alpha) == (6, 0, 1)
 
 
 def test_a_reader_of_ones_own(tmp_path, monkeypatch):

@@ -40,16 +40,16 @@ def test_formats(tmp_path, name, channels):
     header = _probe(path)
     assert (header.height, header.width) == (16, 24)
     assert not header.alpha
-    if not name.endswith("webp"):  # WebP has no gray mode
-        assert header.gray == (channels == 1)
+    if not name.endswith("webp"):  # WebP has no grey mode
+        assert header.grey == (channels == 1)
 
 
-def test_16_bit_gray_is_scaled_not_cut(tmp_path):
+def test_16_bit_grey_is_scaled_not_cut(tmp_path):
     values = np.array([[0, 128, 129, 257, 32768, 65534, 65535, 1000]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     got = np.asarray(_decode(tmp_path / "a.png"))
     assert got.tolist() == [[0, 0, 1, 1, 128, 255, 255, 4]]
-    assert _probe(tmp_path / "a.png").gray
+    assert _probe(tmp_path / "a.png").grey
 
 
 def test_16_bit_rgb_keeps_white_white(tmp_path):
@@ -58,7 +58,7 @@ def test_16_bit_rgb_keeps_white_white(tmp_path):
     assert np.asarray(image).tolist() == [[[255, 0, 128], [255, 255, 255]]]
 
 
-def test_16_bit_gray_with_a_transparent_value(tmp_path):
+def test_16_bit_grey_with_a_transparent_value(tmp_path):
     Image.fromarray(np.array([[0, 500, 65535]], np.uint16)).save(tmp_path / "a.png", transparency=500)
     image = _decode(tmp_path / "a.png")
     assert image.mode == "LA"
@@ -75,14 +75,14 @@ def test_palette(tmp_path):
     image = Image.fromarray(picture(2, 8, 8)).quantize(16)
     image.save(tmp_path / "a.png")
     assert np.array_equal(np.asarray(_decode(tmp_path / "a.png")), np.asarray(image.convert("RGB")))
-    assert not _probe(tmp_path / "a.png").gray
+    assert not _probe(tmp_path / "a.png").grey
 
 
-def test_gray_palette_counts_as_gray(tmp_path):
+def test_grey_palette_counts_as_grey(tmp_path):
     image = Image.fromarray(np.arange(4, dtype=np.uint8)[None], "P")
     image.putpalette([v for level in (0, 80, 160, 255) for v in (level,) * 3])
     image.save(tmp_path / "a.png")
-    assert _probe(tmp_path / "a.png").gray
+    assert _probe(tmp_path / "a.png").grey
 
 
 def test_palette_with_transparency(tmp_path):
@@ -101,11 +101,11 @@ def test_rgb_with_a_transparent_colour(tmp_path):
     assert np.asarray(_decode(tmp_path / "a.png"))[0, :, 3].tolist() == [255, 0]
 
 
-def test_gray_alpha(tmp_path):
+def test_grey_alpha(tmp_path):
     Image.fromarray(np.array([[[10, 0], [20, 255]]], np.uint8), "LA").save(tmp_path / "a.png")
     assert _decode(tmp_path / "a.png").mode == "LA"
     header = _probe(tmp_path / "a.png")
-    assert header.gray and header.alpha
+    assert header.grey and header.alpha
 
 
 def test_cmyk_jpeg(tmp_path):
@@ -114,7 +114,7 @@ def test_cmyk_jpeg(tmp_path):
     got = _decode(tmp_path / "a.jpg")
     assert got.mode == "RGB"
     assert np.abs(np.asarray(got).astype(int) - [200, 30, 40]).max() <= 4
-    assert not _probe(tmp_path / "a.jpg").gray
+    assert not _probe(tmp_path / "a.jpg").grey
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -132,7 +132,7 @@ def test_hidden_colour_does_not_leak_at_edges():
     assert (kept[kept[..., 3] > 8][:, 0] <= 2).all()
 
 
-def test_gray_of_colour_is_luma():
+def test_grey_of_colour_is_luma():
     got = Transform((1, 1), "crop", 1).apply(np.array([[[255, 0, 0]]], np.uint8))
     assert got.item() == 76  # ITU-R 601: 0.299 * 255
 
