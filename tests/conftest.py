@@ -1,8 +1,10 @@
 """What every test shares: one thread unless a test says otherwise, fresh memory that shows."""
 
 import os
+import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -43,10 +45,10 @@ def _skip(reason: str, what: str) -> None:
     """Skip, or fail where FASTGAN_REQUIRE (names separated by commas) says that `what` must be there."""
     if what in os.environ.get("FASTGAN_REQUIRE", "").split(","):
         pytest.fail(f"FASTGAN_REQUIRE asks for {what}: {reason}")
-    pytest.skip(reason)
+    pytest.skip(reason)  # the one place of the suite that skips while it runs, so that none escapes FASTGAN_REQUIRE
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def need():
     """need(reason, what): skip when `reason` is not None, unless FASTGAN_REQUIRE names `what`."""
 
@@ -55,3 +57,28 @@ def need():
             _skip(reason, what)
 
     return check
+
+
+@pytest.fixture
+def small_disk(tmp_path, need):
+    """small_disk("6m") mounts a tmpfs of that size: its folder, and a function that gives it another size."""
+    folder = tmp_path / "disk"
+
+    def mount(options: str) -> subprocess.CompletedProcess:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def make(size: str) -> tuple[Path, Callable[[str], None]]:
+        folder.mkdir()
+        made = mount(f"size={size}")
+        need(f"mounting a tmpfs needs root: {made.stderr.strip()}" if made.returncode else None, "tmpfs")
+
+        def resize(size: str) -> None:
+            changed = mount(f"remount,size={size}")
+            assert changed.returncode == 0, changed.stderr
+
+        return folder, resize
+
+    yield make
+    if folder.is_mount():
+        subprocess.run(["umount", str(folder)], check=True)

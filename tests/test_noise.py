@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fastgan import noise
+from fastgan import native, noise
 from fastgan.noise import Stream
 
 SEED = 0x0123456789ABCDEF
@@ -158,10 +158,9 @@ def test_permutation_is_a_permutation_and_changes_with_the_epoch(n):
         assert abs(np.corrcoef(order, np.arange(n))[0, 1]) < 5 / np.sqrt(n)
 
 
-def test_compiled_twin_gives_the_same_bits():
-    compiled = pytest.importorskip("fastgan._C", reason="the compiled module is not built")
-    if not hasattr(compiled, "philox_bits"):
-        pytest.skip("the compiled module offers no philox_bits")
+def test_compiled_twin_gives_the_same_bits(need):
+    need(native.host_missing(), "cpu")
+    compiled = native.host()
     for seed, stream, first, count, words in [
         (0, 0, 0, 3, 5),
         (SEED, 1000, 2**32 - 2, 4, 100),

@@ -29,12 +29,12 @@ _PACKED_AT = {
 
 
 @pytest.fixture(scope="session")
-def fashion(tmp_path_factory) -> Path:
+def fashion(tmp_path_factory, need) -> Path:
     """Fashion-MNIST by whichever road works here; without one the tests that need the files are skipped."""
     try:
         return fetch("fashion-mnist", tmp_path_factory.mktemp("fetched"))
     except DataError as error:
-        pytest.skip(str(error))
+        need(str(error), "fashion-mnist")
 
 
 def test_fetched_files_have_the_content(fashion):
@@ -88,12 +88,12 @@ def test_damaged_files_are_never_kept(fashion, tmp_path, monkeypatch, damage):
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="this machine has no apt-get")
-def test_package_client_leaves_the_system_alone(tmp_path):
+def test_package_client_leaves_the_system_alone(tmp_path, need):
     installed = fashion_mnist.PACKAGE_FOLDER.exists()
     try:
         folder = from_package_client(tmp_path, None)
     except DataError as error:
-        pytest.skip(str(error))
+        need(str(error), "fashion-mnist")
     assert fashion_mnist.complete(folder) and (folder / "copyright").is_file()
     assert tmp_path in folder.parents
     assert fashion_mnist.PACKAGE_FOLDER.exists() == installed

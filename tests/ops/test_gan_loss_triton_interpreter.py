@@ -9,7 +9,11 @@ import json
 import pytest
 from support.processes import run_python
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+
+@pytest.fixture(autouse=True)
+def _triton(need):
+    need("triton is not installed" if importlib.util.find_spec("triton") is None else None, "triton")
+
 
 INTERPRETED = """
 import itertools, json, sys

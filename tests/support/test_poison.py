@@ -4,7 +4,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 import torch
 
 FORGETFUL = r"""
@@ -23,10 +22,9 @@ def test_python_tensors_are_poisoned(poisoned_memory):
     assert torch.zeros(3).new_empty(100, dtype=torch.float64).isnan().all()
 
 
-def test_tensors_of_cpp_operators_are_poisoned(tmp_path: Path, poisoned_memory):
+def test_tensors_of_cpp_operators_are_poisoned(tmp_path: Path, poisoned_memory, need):
     compiler = shutil.which("c++")
-    if compiler is None:
-        pytest.skip("no C++ compiler")
+    need(None if compiler else "no C++ compiler is on the PATH", "cpu")
     source, library = tmp_path / "forget.cpp", tmp_path / "forget.so"
     source.write_text(FORGETFUL)
     torch_folder = Path(torch.__file__).parent
