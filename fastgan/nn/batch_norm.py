@@ -24,9 +24,18 @@ class _Conditional:
     forward(input, c): input [N, C] or [N, C, H, W], c int64 [N] with values in [0, num_classes).
     """
 
-    def _add_tables(self, num_classes: int) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ):
         if num_classes < 1:
             raise ValueError(f"{type(self).__name__}: num_classes must be at least 1, got {num_classes}")
+        super().__init__(num_features, eps, momentum, affine=False, device=device, dtype=dtype)
         self.num_classes = num_classes
         like = {"device": self.running_mean.device, "dtype": self.running_mean.dtype}
         self.weight = nn.Parameter(torch.ones(num_classes, self.num_features, **like))
@@ -44,33 +53,9 @@ class _Conditional:
 class ConditionalBatchNorm1d(_Conditional, nn.BatchNorm1d):
     """Batch norm over [N, C] with one affine map per class (Dumoulin et al., 2017)."""
 
-    def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-    ):
-        super().__init__(num_features, eps, momentum, affine=False, device=device, dtype=dtype)
-        self._add_tables(num_classes)
-
 
 class ConditionalBatchNorm2d(_Conditional, nn.BatchNorm2d):
     """Batch norm over [N, C, H, W] with one affine map per class (Dumoulin et al., 2017)."""
-
-    def __init__(
-        self,
-        num_features: int,
-        num_classes: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-    ):
-        super().__init__(num_features, eps, momentum, affine=False, device=device, dtype=dtype)
-        self._add_tables(num_classes)
 
 
 def batch_norm_arguments(bn: nn.Module, c: Tensor | None = None) -> dict[str, Any]:
