@@ -67,7 +67,7 @@ def train(
         source: a folder, archive, .npz, .npy or IDX file, a data set's name, or arrays (see `fastgan.data.load`).
         out: the run folder, new or empty; None takes the first free `runs/NAME`.
         options: settings; those left at None are chosen from the data.
-        size: (height, width) of the images, each 4..7 times a power of two; None chooses it from the data.
+        size: (height, width) of the images, one that `fastgan.models.check_size` takes; None chooses it from the data.
         fit, channels, alpha: how images are brought to that form, see `fastgan.data.Transform`.
         progress: receives (images, budget, speed).
         say: receives one line of text now and then: what was chosen, what was skipped.
