@@ -32,13 +32,46 @@ TORCH_MINIMUM = (2, 11)
 TORCH_TARGET_VERSION = "0x020b000000000000"
 DEFAULT_CUDA_ARCHS = "80;86;89;90;100;120"
 
-CPU_SOURCES = ["csrc/cpu/capability.cpp", "csrc/cpu/gan_loss.cpp", "csrc/cpu/gan_loss_default.cpp"]
+CPU_SOURCES = [
+    "csrc/cpu/capability.cpp",
+    "csrc/cpu/affine_act.cpp",
+    "csrc/cpu/affine_act_default.cpp",
+    "csrc/cpu/affine_act_avx2.cpp",
+    "csrc/cpu/affine_act_avx512.cpp",
+    "csrc/cpu/affine_act_conv.cpp",
+    "csrc/cpu/affine_act_conv_default.cpp",
+    "csrc/cpu/affine_act_conv_avx2.cpp",
+    "csrc/cpu/affine_act_conv_avx512.cpp",
+    "csrc/cpu/affine_act_conv_input_grad_default.cpp",
+    "csrc/cpu/affine_act_conv_input_grad_avx2.cpp",
+    "csrc/cpu/affine_act_conv_input_grad_avx512.cpp",
+    "csrc/cpu/affine_act_conv_weight_grad_default.cpp",
+    "csrc/cpu/affine_act_conv_weight_grad_avx2.cpp",
+    "csrc/cpu/affine_act_conv_weight_grad_avx512.cpp",
+    "csrc/cpu/channel_statistics.cpp",
+    "csrc/cpu/channel_statistics_default.cpp",
+    "csrc/cpu/channel_statistics_avx2.cpp",
+    "csrc/cpu/channel_statistics_avx512.cpp",
+    "csrc/cpu/frozen_generator.cpp",
+    "csrc/cpu/gan_loss.cpp",
+    "csrc/cpu/gan_loss_default.cpp",
+]
+# Sums of products, which FMA is for.
+FUSED_SOURCES = [s for s in CPU_SOURCES if re.search(r"/affine_act_conv\w*_avx(2|512)\.cpp$", s)]
 CUDA_SOURCES = ["csrc/cuda/gan_loss.cu"]
-TORCH_SOURCES = ["csrc/torch/library.cpp", "csrc/torch/gan_loss.cpp"]
+TORCH_SOURCES = [
+    "csrc/torch/library.cpp",
+    "csrc/torch/affine_act.cpp",
+    "csrc/torch/affine_act_conv.cpp",
+    "csrc/torch/channel_statistics.cpp",
+    "csrc/torch/frozen_generator.cpp",
+    "csrc/torch/gan_loss.cpp",
+]
 HOST_SOURCES = ["csrc/host/bindings.cpp", "csrc/cpu/capability.cpp", "csrc/cpu/noise.cpp"]
 
-# No -march=native: the binary must run on any x86-64. No contraction: same bits from every compiler. errno and
-# floating-point traps are nobody's business here, and respecting them keeps loops from being vectorised.
+# No -march=native: the binary must run on any x86-64; avx2_begin.h and avx512_begin.h open what is compiled for
+# more. No contraction: same bits from every compiler. errno and floating-point traps are nobody's business here,
+# and respecting them keeps loops from being vectorised.
 CXX_FLAGS = [
     "-std=c++17",
     "-O3",
@@ -245,6 +278,8 @@ def compile_source(source: str, target: Path, jobs: int) -> str:
         nvcc = [str(PLAN.cuda_home / "bin/nvcc"), *NVCC_FLAGS, "-ccbin", PLAN.cxx[0], "--threads", str(jobs)]
         return run([*nvcc, *codes, "-c", source, "-o", str(target)])
     flags = [*CXX_FLAGS]
+    if source in FUSED_SOURCES:
+        flags += ["-ffp-contract=fast"]
     if source in TORCH_SOURCES:
         flags += [f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}", "-isystem", str(PLAN.torch / "include")]
         flags += ["-DFASTGAN_WITH_CUDA"] if PLAN.cuda else []

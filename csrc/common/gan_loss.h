@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "common/element_type.h"
 #include "common/macros.h"
 #include "common/softplus.h"
 
@@ -15,8 +16,6 @@ namespace fastgan {
 
 // The values are the order of FAMILIES in fastgan/reference/gan_loss.py.
 enum class GanLossFamily : int64_t { kNonSaturating = 0, kHinge, kLeastSquares, kWasserstein, kRpgan };
-
-enum class ElementType : int { kFloat = 0, kDouble, kHalf, kBFloat16 };
 
 // Elements a partial sum covers: fixed, so that sums do not depend on threads.
 constexpr int64_t kGanLossTile = 1024;

@@ -8,7 +8,7 @@
 namespace fastgan::cpu {
 namespace {
 
-constexpr const char* kNames[kCapabilityCount] = {"default"};
+constexpr const char* kNames[kCapabilityCount] = {"default", "avx2", "avx512"};
 constexpr int kUndecided = -1;
 
 std::atomic<int> chosen{kUndecided};
@@ -41,7 +41,27 @@ Capability by_environment() {
 
 const char* name(Capability capability) { return kNames[static_cast<int>(capability)]; }
 
-bool supported(Capability capability) { return capability == Capability::kDefault; }
+// The builtin asks the processor, and whether the operating system saves the wide registers.
+bool supported(Capability capability) {
+  switch (capability) {
+    case Capability::kDefault:
+      return true;
+    case Capability::kAvx2:
+#if defined(__x86_64__)
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+      return false;
+#endif
+    case Capability::kAvx512:
+#if defined(__x86_64__)
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+      return false;
+#endif
+  }
+  return false;
+}
 
 std::vector<std::string> supported_names() {
   std::vector<std::string> names;

@@ -1,17 +1,24 @@
 // Which instruction sets the CPU kernels may use: what this machine has, what is chosen, what last ran.
 //
 // Capabilities are named as in torch.backends.cpu. `default` is plain C++ for the compiler's baseline and
-// exists everywhere; a faster one (avx2 next) is added to the enum, to kNames and to supported(), and to each
-// op's table.
+// exists everywhere; `avx2` is AVX2 with FMA. A further one is added to the enum, to kNames and to
+// supported(), and to the table of each op that has a kernel for it.
 #pragma once
 
 #include <string>
 #include <vector>
 
+// The place of an x86-64 kernel in a table: nullptr where the compiler does not make one.
+#if defined(__x86_64__)
+#define FASTGAN_X86(kernel) kernel
+#else
+#define FASTGAN_X86(kernel) nullptr
+#endif
+
 namespace fastgan::cpu {
 
-enum class Capability : int { kDefault = 0 };
-constexpr int kCapabilityCount = 1;
+enum class Capability : int { kDefault = 0, kAvx2, kAvx512 };
+constexpr int kCapabilityCount = 3;
 
 const char* name(Capability capability);
 

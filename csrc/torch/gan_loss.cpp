@@ -3,13 +3,11 @@
 
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-#include <torch/headeronly/core/ScalarType.h>
-#include <torch/headeronly/util/Exception.h>
 
 #include <optional>
 #include <tuple>
+
+#include "torch/tensors.h"
 #ifdef FASTGAN_WITH_CUDA
 #include "cuda/gan_loss.h"
 #include "torch/cuda_stream.h"
@@ -17,7 +15,7 @@
 
 namespace {
 
-using fastgan::ElementType;
+using fastgan::dense;
 using fastgan::GanLossArguments;
 using fastgan::GanLossFamily;
 using torch::headeronly::ScalarType;
@@ -25,21 +23,6 @@ using torch::stable::Tensor;
 
 // d_loss, g_loss, statistics, d_grad_real, d_grad_fake, g_grad_real, g_grad_fake
 using Results = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
-
-ElementType element_type(const Tensor& x) {
-  switch (x.scalar_type()) {
-    case ScalarType::Float:
-      return ElementType::kFloat;
-    case ScalarType::Double:
-      return ElementType::kDouble;
-    case ScalarType::Half:
-      return ElementType::kHalf;
-    case ScalarType::BFloat16:
-      return ElementType::kBFloat16;
-    default:
-      STD_TORCH_CHECK(false, "gan_loss: logits must be float32, float64, float16 or bfloat16");
-  }
-}
 
 void check(const std::optional<Tensor>& real, const Tensor& fake, int64_t family) {
   STD_TORCH_CHECK(family >= 0 && family <= static_cast<int64_t>(GanLossFamily::kRpgan),
@@ -77,7 +60,7 @@ GanLossArguments arguments(const std::optional<Tensor>& real, const Tensor& fake
   const auto& [d_loss, g_loss, statistics, d_grad_real, d_grad_fake, g_grad_real, g_grad_fake] = results;
   GanLossArguments a{};
   a.family = family;
-  a.type = element_type(fake);
+  a.type = fastgan::element_type(fake, "gan_loss");
   a.real = real.has_value() ? real->const_data_ptr() : nullptr;
   a.real_count = real.has_value() ? real->numel() : 0;
   a.fake = fake.const_data_ptr();
@@ -92,24 +75,13 @@ GanLossArguments arguments(const std::optional<Tensor>& real, const Tensor& fake
   return a;
 }
 
-Tensor dense(const Tensor& x) { return x.is_contiguous() ? x : torch::stable::contiguous(x); }
-
-std::optional<Tensor> dense(const std::optional<Tensor>& x) {
-  return x.has_value() ? std::optional<Tensor>(dense(*x)) : std::nullopt;
-}
-
-void torch_pool(int64_t count, int64_t grain, fastgan::cpu::RangeBody body, void* context) {
-  torch::stable::parallel_for(0, count, grain,
-                              [=](int64_t begin, int64_t end) { body(begin, end, context); });
-}
-
 Results gan_loss_cpu(std::optional<Tensor> real_logits, Tensor fake_logits, int64_t family) {
   check(real_logits, fake_logits, family);
   const auto real = dense(real_logits);
   const Tensor fake = dense(fake_logits);
   const auto kind = static_cast<GanLossFamily>(family);
   Results results = allocate(real, fake, kind);
-  fastgan::cpu::gan_loss(arguments(real, fake, kind, results), &torch_pool);
+  fastgan::cpu::gan_loss(arguments(real, fake, kind, results), &fastgan::torch_pool);
   return results;
 }
 

@@ -1,0 +1,32 @@
+// The dtypes tensors are stored in, and the type each is computed in.
+#pragma once
+
+#include "common/half.h"
+
+namespace fastgan {
+
+enum class ElementType : int { kFloat = 0, kDouble, kHalf, kBFloat16 };
+
+// In: as stored; T: as computed and as statistics, scale and shift are kept.
+template <class In_, class T_>
+struct Types {
+  using In = In_;
+  using T = T_;
+};
+
+// Calls f(Types<In, T>()) for the stored type.
+template <class F>
+void with_types(ElementType type, const F& f) {
+  switch (type) {
+    case ElementType::kFloat:
+      return f(Types<float, float>());
+    case ElementType::kDouble:
+      return f(Types<double, double>());
+    case ElementType::kHalf:
+      return f(Types<Half, float>());
+    case ElementType::kBFloat16:
+      return f(Types<BFloat16, float>());
+  }
+}
+
+}  // namespace fastgan

@@ -1,0 +1,30 @@
+// affine_act_conv, forward, with AVX-512.
+#if defined(__x86_64__)
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "common/half.h"
+#include "common/moments.h"
+#include "cpu/affine_act_conv.h"
+
+// clang-format off
+#include "cpu/avx512_begin.h"
+#include "cpu/vector.h"
+#include "cpu/feature_rows.h"
+#include "cpu/channel_moments.h"
+#include "cpu/affine_act_conv_kernel.h"
+#include "cpu/affine_act_conv_forward_kernel.h"
+// clang-format on
+
+namespace fastgan::cpu {
+
+void affine_act_conv_avx512(const AffineActConvArguments& arguments, ParallelFor pool) {
+  run_forward(arguments, pool);
+}
+
+}  // namespace fastgan::cpu
+
+#include "cpu/region_end.h"
+#endif

@@ -1,0 +1,25 @@
+// affine_act_conv, forward, for the compiler's baseline.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "common/half.h"
+#include "common/moments.h"
+#include "cpu/affine_act_conv.h"
+
+// clang-format off
+#include "cpu/vector.h"
+#include "cpu/feature_rows.h"
+#include "cpu/channel_moments.h"
+#include "cpu/affine_act_conv_kernel.h"
+#include "cpu/affine_act_conv_forward_kernel.h"
+// clang-format on
+
+namespace fastgan::cpu {
+
+void affine_act_conv_default(const AffineActConvArguments& arguments, ParallelFor pool) {
+  run_forward(arguments, pool);
+}
+
+}  // namespace fastgan::cpu

@@ -1,0 +1,27 @@
+// affine_act_conv, the input gradient, with AVX2 and FMA.
+#if defined(__x86_64__)
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "common/half.h"
+#include "cpu/affine_act_conv.h"
+
+// clang-format off
+#include "cpu/avx2_begin.h"
+#include "cpu/vector.h"
+#include "cpu/feature_rows.h"
+#include "cpu/affine_act_conv_kernel.h"
+#include "cpu/affine_act_conv_input_grad_kernel.h"
+// clang-format on
+
+namespace fastgan::cpu {
+
+void affine_act_conv_input_grad_avx2(const AffineActConvInputGradArguments& arguments, ParallelFor pool) {
+  run_input_grad(arguments, pool);
+}
+
+}  // namespace fastgan::cpu
+
+#include "cpu/region_end.h"
+#endif

@@ -1,0 +1,22 @@
+// affine_act_conv, the weight gradient, for the compiler's baseline.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "common/half.h"
+#include "cpu/affine_act_conv.h"
+
+// clang-format off
+#include "cpu/vector.h"
+#include "cpu/feature_rows.h"
+#include "cpu/affine_act_conv_weight_grad_kernel.h"
+// clang-format on
+
+namespace fastgan::cpu {
+
+void affine_act_conv_weight_grad_default(const AffineActConvWeightGradArguments& arguments,
+                                         ParallelFor pool) {
+  run_weight_grad(arguments, pool);
+}
+
+}  // namespace fastgan::cpu
