@@ -1,4 +1,7 @@
-"""Which implementation of an operator runs: reference, cpu, triton, cuda, or auto, which picks among them.
+"""Which implementation of an operator runs: one of NAMES, or auto, which picks among them.
+
+reference is stock torch; aten (CPU tensors) is torch's convolutions between our own passes over the feature maps;
+cpu, triton and cuda are kernels of ours throughout.
 
 `auto` takes a fast implementation only where it has been executed and measured faster: each operator says on
 which devices. For CUDA tensors it is the reference (ATen) as long as there is no measured table for the
@@ -9,7 +12,7 @@ import contextlib
 import functools
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -17,11 +20,12 @@ import torch
 from fastgan import native
 from fastgan.errors import BackendError
 
-NAMES = ("reference", "cpu", "triton", "cuda")
+NAMES = ("reference", "aten", "cpu", "triton", "cuda")
+_ON_CPU = ("aten", "cpu")
 CHOICES = ("auto", *NAMES)
 
 _dtypes: dict[str, dict[str, frozenset[torch.dtype]]] = {}
-_auto: dict[str, dict[str, str]] = {}
+_auto: dict[str, dict[str, "str | Callable[[str], str]"]] = {}
 _forced: list[str] = []
 _recorders: list[list["Ran"]] = []
 
@@ -34,11 +38,14 @@ class Ran(NamedTuple):
     capability: str
 
 
-def register(op: str, dtypes: dict[str, frozenset[torch.dtype]], auto: dict[str, str]) -> None:
+def register(
+    op: str, dtypes: dict[str, frozenset[torch.dtype]], auto: dict[str, "str | Callable[[str], str]"]
+) -> None:
     """Declare an operator.
 
     dtypes: for each backend that implements it besides the reference, the dtypes it takes.
-    auto: for a device type, the backend that `auto` takes there if it can run; the reference elsewhere.
+    auto: for a device type, the backend that `auto` takes there if it can run, or a function that names it for a
+        CPU capability ("" without the native part); the reference elsewhere.
     """
     _dtypes[op] = dtypes
     _auto[op] = auto
@@ -66,19 +73,26 @@ def choose(op: str, device_type: str, dtype: torch.dtype) -> str:
 
     Raises BackendError when a forced backend cannot, with the reason and the ways out.
     """
-    return _choose(current(), op, device_type, dtype)
+    return _choose(current(), op, device_type, dtype, _capability())
+
+
+def wanted(op: str, device_type: str, dtype: torch.dtype) -> bool:
+    """Whether to run `op` at all where stock torch has a way of its own: it has a fast backend, or one was forced."""
+    return current() != "auto" or choose(op, device_type, dtype) != "reference"
 
 
 # Compiled code keeps the backend that was in force when it was compiled. This is what the decorator
 # torch.compiler.assume_constant_result sets; calling it would import torch._dynamo, a second of every start.
 choose._dynamo_marked_constant = True
+wanted._dynamo_marked_constant = True
 
 
 def auto_takes(backend: str) -> list[str]:
     """The operators for which `auto` takes `backend` on some device, if this process can use it at all."""
     if unavailable(backend):
         return []
-    return sorted(op for op, fast in _auto.items() if backend in fast.values())
+    devices = ("cpu", "cuda")
+    return sorted(op for op in _auto if backend in {_fastest(op, device, _capability()) for device in devices})
 
 
 @contextlib.contextmanager
@@ -109,13 +123,13 @@ def record() -> Iterator[list[Ran]]:
 def note_ran(op: str, backend: str) -> None:
     """Called by an operator after `backend` has run."""
     if _recorders:
-        capability = native.last_cpu_capability() if backend == "cpu" else ""
+        capability = native.last_cpu_capability() if backend in _ON_CPU else ""
         for runs in _recorders:
             runs.append(Ran(op, backend, capability))
 
 
 @functools.cache
-def _choose(wanted: str, op: str, device_type: str, dtype: torch.dtype) -> str:
+def _choose(wanted: str, op: str, device_type: str, dtype: torch.dtype, capability: str) -> str:
     if wanted != "auto":
         reason = why_not(op, wanted, device_type, dtype)
         if reason is None:
@@ -125,13 +139,22 @@ def _choose(wanted: str, op: str, device_type: str, dtype: torch.dtype) -> str:
             f"{op}: backend '{wanted}' cannot run here: {reason}; available for this call: "
             f"{', '.join(able)}, or auto to let fastgan choose"
         )
-    fast = _auto[op].get(device_type, "reference")
+    fast = _fastest(op, device_type, capability)
     return fast if why_not(op, fast, device_type, dtype) is None else "reference"
+
+
+def _fastest(op: str, device_type: str, capability: str) -> str:
+    fast = _auto[op].get(device_type, "reference")
+    return fast if isinstance(fast, str) else fast(capability)
+
+
+def _capability() -> str:
+    return native.cpu_capability() if native.ops_missing() is None else ""
 
 
 def unavailable(backend: str) -> str | None:
     """None if this process can use `backend` at all, on some device, else the reason why not."""
-    if backend == "cpu":
+    if backend in _ON_CPU:
         return _with_hint(native.ops_missing())
     if backend == "cuda":
         return _with_hint(native.cuda_missing()) or _no_cuda_device()
@@ -143,7 +166,7 @@ def unavailable(backend: str) -> str | None:
 
 
 def _why_not_on_device(backend: str, device_type: str) -> str | None:
-    wanted = "cpu" if backend == "cpu" or (backend == "triton" and _interpreted()) else "cuda"
+    wanted = "cpu" if backend in _ON_CPU or (backend == "triton" and _interpreted()) else "cuda"
     if reason := unavailable(backend):
         return reason
     return None if device_type == wanted else f"it takes {wanted.upper()} tensors, got {device_type.upper()} ones"

@@ -8,7 +8,7 @@ import torch
 
 from fastgan import backends, native
 from fastgan._version import __version__
-from fastgan.ops import gan_loss as _registers  # noqa: F401 - its backends are among the facts
+from fastgan.ops import affine_act_conv2d, affine_act_conv_transpose2d, gan_loss  # noqa: F401 - they register backends
 
 
 def facts() -> dict[str, Any]:
@@ -18,7 +18,7 @@ def facts() -> dict[str, Any]:
         "native": _native(),
         "backends": {name: _backend(name) for name in backends.NAMES},
         "choice": backends.current(),
-        "auto": {name: backends.auto_takes(name) for name in ("cpu", "triton", "cuda")},
+        "auto": {name: backends.auto_takes(name) for name in backends.NAMES if name != "reference"},
         "cpu": _cpu(),
         "cuda_device": _cuda_device(),
     }

@@ -6,10 +6,11 @@ buffers updates them (`fastgan.nn`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from fastgan import chain
 from fastgan.ops.affine_act import affine_act as _affine_act
 from fastgan.ops.affine_act_conv2d import affine_act_conv2d as _affine_act_conv2d
 from fastgan.ops.affine_act_conv_transpose2d import affine_act_conv_transpose2d as _affine_act_conv_transpose2d
@@ -51,12 +52,12 @@ class ChainOutput(NamedTuple):
     """What a convolution that is cut out of a chain returns; all three are differentiable to any order.
 
     output: [N, C_out, H_out, W_out], raw: not normalised, not activated.
-    mean, var: [C_out] of the output before the bias, var biased, float32 or wider.
+    mean, var: [C_out] of the output before the bias, var biased, float32 or wider; None if they were not asked for.
     """
 
     output: Tensor
-    mean: Tensor
-    var: Tensor
+    mean: Tensor | None
+    var: Tensor | None
 
 
 def affine_act_conv2d(
@@ -70,15 +71,18 @@ def affine_act_conv2d(
     negative_slope: float = 0.01,
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] = 0,
+    statistics: bool = True,
 ) -> ChainOutput:
     """conv2d of act(scale * input + shift), and the statistics of the result (docs/ops.md).
 
     input: [N, C_in, H, W], the raw output of the convolution before; weight: [C_out, C_in, kH, kW]; scale, shift:
     [1 or N, C_in], batch norm as numbers; activation: "none", "relu" or "leaky_relu" with negative_slope in [0, 1].
-    Padding is 0 after the activation. Raises ValueError or TypeError, in one sentence, for what does not fit.
+    Padding is 0 after the activation. statistics: whether a batch norm will want mean and var.
+    Raises ValueError or TypeError, in one sentence, for what does not fit.
     """
-    return ChainOutput(
-        *_affine_act_conv2d(input, weight, bias, scale, shift, activation, negative_slope, stride, padding)
+    pending = scale, shift, activation, negative_slope
+    return _chain_output(
+        *_affine_act_conv2d(input, weight, bias, *pending, stride, padding, statistics), wanted=statistics
     )
 
 
@@ -94,14 +98,16 @@ def affine_act_conv_transpose2d(
     stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] = 0,
     output_padding: int | tuple[int, int] = 0,
+    statistics: bool = True,
 ) -> ChainOutput:
     """conv_transpose2d of act(scale * input + shift), and the statistics of the result.
 
     weight: [C_in, C_out, kH, kW]; the rest as in `affine_act_conv2d`.
     """
-    geometry = (stride, padding, output_padding)
-    return ChainOutput(
-        *_affine_act_conv_transpose2d(input, weight, bias, scale, shift, activation, negative_slope, *geometry)
+    pending = scale, shift, activation, negative_slope
+    geometry = stride, padding, output_padding
+    return _chain_output(
+        *_affine_act_conv_transpose2d(input, weight, bias, *pending, *geometry, statistics), wanted=statistics
     )
 
 
@@ -158,6 +164,19 @@ def conv_transpose2d_bn_act(
     channels = weight.shape[1] * groups
     _check_batch_norm(op, input.shape[0], channels, bn_weight, bn_bias, running_mean, running_var, training)
     _check_activation(op, activation, negative_slope)
+    if _in_chain(input, groups, dilation, activation, negative_slope):
+        map = chain.conv_transpose2d(
+            chain.feature_map(input),
+            weight,
+            bias,
+            stride,
+            padding,
+            output_padding,
+            before_batch_norm=True,
+            statistics=training,
+        )
+        batch_norm = bn_weight, bn_bias, running_mean, running_var, training, eps
+        return _end_of_chain(map, batch_norm, activation, negative_slope)
     return BnActOutput(
         *_conv_transpose2d_bn_act(
             input,
@@ -217,6 +236,12 @@ def conv2d_bn_act(
     channels = weight.shape[0]
     _check_batch_norm(op, input.shape[0], channels, bn_weight, bn_bias, running_mean, running_var, training)
     _check_activation(op, activation, negative_slope)
+    if _in_chain(input, groups, dilation, activation, negative_slope) and not isinstance(padding, str):
+        map = chain.conv2d(
+            chain.feature_map(input), weight, bias, stride, padding, before_batch_norm=True, statistics=training
+        )
+        batch_norm = bn_weight, bn_bias, running_mean, running_var, training, eps
+        return _end_of_chain(map, batch_norm, activation, negative_slope)
     return BnActOutput(
         *_conv2d_bn_act(
             input,
@@ -327,6 +352,26 @@ def batch_norm_act(
             negative_slope,
         )
     )
+
+
+def _chain_output(output: Tensor, mean: Tensor, var: Tensor, wanted: bool) -> ChainOutput:
+    return ChainOutput(output, mean, var) if wanted else ChainOutput(output, None, None)
+
+
+def _in_chain(
+    input: Tensor, groups: int, dilation: int | tuple[int, int], activation: str, negative_slope: float
+) -> bool:
+    """Whether the operators of a chain take this block; if not, it is ATen's."""
+    both = (dilation, dilation) if isinstance(dilation, int) else tuple(dilation)
+    sloped = activation == "leaky_relu" and negative_slope > 1
+    return groups == 1 and both == (1, 1) and not sloped and chain.pays(input)
+
+
+def _end_of_chain(
+    map: chain.FeatureMap, batch_norm: tuple[Any, ...], activation: str, negative_slope: float
+) -> BnActOutput:
+    map, mean, var = chain.batch_norm(map, *batch_norm)
+    return BnActOutput(chain.materialise(chain.activate(map, activation, negative_slope)), mean, var)
 
 
 def _check_dims(op: str, name: str, tensor: Tensor, ndim: int, shape: str) -> None:

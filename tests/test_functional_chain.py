@@ -38,3 +38,10 @@ def test_what_does_not_fit_is_one_sentence():
     with pytest.raises(ValueError, match="^affine_act_conv2d: ") as caught:
         functional.affine_act_conv2d(torch.zeros(1, 2, 4, 4), torch.zeros(3, 3, 4, 4))
     assert "\n" not in str(caught.value)
+
+
+def test_statistics_are_left_out_where_nobody_asks():
+    x, w = torch.randn(2, 3, 5, 5), torch.randn(3, 3, 2, 2)
+    for op in (functional.affine_act_conv2d, functional.affine_act_conv_transpose2d):
+        assert op(x, w, statistics=False)[1:] == (None, None)
+        assert torch.equal(op(x, w, statistics=False).output, op(x, w).output)

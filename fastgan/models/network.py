@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.models.sizes import check_size
+from fastgan.nn import chain
 
 __all__ = ["Network", "check_config", "json_config"]
 
@@ -33,12 +34,8 @@ class Network(nn.Module):
     def _run(self, x: Tensor, c: Tensor | None, wanted: Iterable[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """The output of the chain, and the activations named in `wanted`."""
         names = {self._taps[name]: name for name in wanted}
-        found = {}
-        for index, layer in enumerate(self.main):
-            x = layer(x, c) if getattr(layer, "num_classes", 0) else layer(x)
-            if index in names:
-                found[names[index]] = x
-        return x, found
+        x, found = chain.run(self.main, x, c, names)
+        return x, {names[index]: activation for index, activation in found.items()}
 
     def _wanted(self, taps: Sequence[str] | None) -> tuple[str, ...]:
         if taps is None:

@@ -1,24 +1,33 @@
-"""The operator fastgan::affine_act: schema, fake, autograd, the choice of the backend. No maths.
+"""The operators fastgan::affine_act and affine_act_backward: schema, fake, autograd, the choice of the backend.
 
-It materialises a feature map at the end of a chain, or where someone else looks at it. Saved are its arguments.
+affine_act materialises a feature map at the end of a chain, or where someone else looks at it. Saved are its
+arguments.
 """
 
 import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops.affine_act_conv import check_activation, checked_affine
+from fastgan.ops.checks import check_activation, checked_affine
+from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.reference import affine_act as reference
+from fastgan.reference.affine_act_conv import STOCK
 
 _NAME = "affine_act"
-_LEAVES = {"reference": reference.affine_act}
-backends.register(_NAME, {}, auto={})
+_LEAVES = {"reference": STOCK, "aten": CPU, "cpu": CPU}
+backends.register(_NAME, NATIVE_DTYPES, auto={"cpu": measured_fastest})
 
 torch.library.define(
     f"fastgan::{_NAME}",
     "(Tensor input, Tensor? scale, Tensor? shift, str activation, float negative_slope) -> Tensor",
 )
+torch.library.define(
+    f"fastgan::{_NAME}_backward",
+    "(Tensor grad_output, Tensor? input, Tensor? scale, Tensor? shift, str activation, float negative_slope, "
+    "bool[3] needed) -> (Tensor, Tensor, Tensor)",
+)
 _call = torch.ops.fastgan.affine_act.default
+_backward_call = torch.ops.fastgan.affine_act_backward.default
 
 
 def affine_act(
@@ -40,7 +49,7 @@ def affine_act(
 @torch.library.impl(f"fastgan::{_NAME}", ("cpu", "cuda"))
 def _run(input: Tensor, *arguments) -> Tensor:
     backend = backends.choose(_NAME, input.device.type, input.dtype)
-    result = _new(_LEAVES[backend](input, *arguments), input)
+    result = _new(_LEAVES[backend].affine_act(input, *arguments), input)
     backends.note_ran(_NAME, backend)
     return result
 
@@ -50,9 +59,28 @@ def _fake(input: Tensor, *arguments) -> Tensor:
     return _new(reference.affine_act(input, *arguments), input)
 
 
-def _new(result: Tensor, input: Tensor) -> Tensor:
+@torch.library.impl(f"fastgan::{_NAME}_backward", ("cpu", "cuda"))
+def _run_backward(grad_output: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
+    backend = backends.choose(_NAME, grad_output.device.type, grad_output.dtype)
+    results = _backward_by(_LEAVES[backend], grad_output, *arguments)
+    backends.note_ran(f"{_NAME}_backward", backend)
+    return results
+
+
+@torch.library.register_fake(f"fastgan::{_NAME}_backward")
+def _fake_backward(*arguments) -> tuple[Tensor, Tensor, Tensor]:
+    return _backward_by(STOCK, *arguments)
+
+
+def _backward_by(passes, grad_output: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
+    """The three gradients; a tensor of size [0] for each that is not needed."""
+    results = passes.affine_act_backward(grad_output, *arguments)
+    return tuple(grad_output.new_empty(0) if each is None else _new(each, grad_output) for each in results)
+
+
+def _new(result: Tensor, argument: Tensor) -> Tensor:
     """An operator must not return its argument."""
-    return result.clone() if result is input else result
+    return result.clone() if result is argument else result
 
 
 def _save(ctx, inputs, output) -> None:
@@ -62,9 +90,41 @@ def _save(ctx, inputs, output) -> None:
 
 
 def _backward(ctx, grad_output: Tensor):
-    options = ctx.activation, ctx.negative_slope
-    gradients = reference.affine_act_backward(grad_output, *ctx.saved_tensors, *options, ctx.needs_input_grad[:3])
+    needed = ctx.needs_input_grad[:3]
+    results = _backward_call(grad_output, *ctx.saved_tensors, ctx.activation, ctx.negative_slope, list(needed))
+    gradients = [result if wanted else None for result, wanted in zip(results, needed, strict=True)]
     return *gradients, None, None
 
 
+def _save_all(ctx, inputs, output) -> None:
+    ctx.save_for_backward(*inputs[:4])
+    ctx.options = inputs[4:]
+    ctx.set_materialize_grads(False)
+
+
+def _second_backward(ctx, *ups: Tensor | None):
+    """The definition once more, differentiated by autograd: elementwise, and exact to any order."""
+    again = torch.is_grad_enabled()
+    wanted = ctx.needs_input_grad[:4]
+    with torch.enable_grad():
+        # Views: partial derivatives, whatever the tensors themselves were made from.
+        tensors = [
+            each if each is None or not want else (each.view_as(each) if again else each.detach().requires_grad_())
+            for each, want in zip(ctx.saved_tensors, wanted, strict=True)
+        ]
+        results = reference.affine_act_backward(*tensors, *ctx.options)
+        given = [
+            (result, up)
+            for result, up in zip(results, ups, strict=True)
+            if result is not None and up is not None and result.requires_grad
+        ]
+        if not given:
+            return (None,) * (4 + len(ctx.options))
+        inputs = [tensor for tensor, want in zip(tensors, wanted, strict=True) if want]
+        outputs, ups = zip(*given, strict=True)
+        found = iter(torch.autograd.grad(outputs, inputs, ups, create_graph=again, allow_unused=True))
+    return (*(next(found) if want else None for want in wanted), *(None,) * len(ctx.options))
+
+
 torch.library.register_autograd(f"fastgan::{_NAME}", _backward, setup_context=_save)
+torch.library.register_autograd(f"fastgan::{_NAME}_backward", _second_backward, setup_context=_save_all)

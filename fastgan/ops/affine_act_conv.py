@@ -1,100 +1,285 @@
-"""What the two chain operators share: the checks of arguments, autocast, what is saved, and the gradients.
+"""What the two chain operators share: schemas, autocast, leaves, and the wiring of autograd.
 
-The gradients are compositions of the bare triple and of torch's elementwise operations and reductions, so
-autograd differentiates them again, to any order. Saved are the arguments, the output and its mean; the
-activated map is computed again where the gradient for the weight needs it.
+Each operator F has a second one, F_backward, for its gradients: one call a backward pass. What is saved are the
+arguments, the output and its mean; the activated map is computed again where the gradient for the weight
+needs it. The maths is in `fastgan.reference.affine_act_conv`.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from fastgan import backends
+from fastgan.ops.cpu_passes import ACTIVATION, CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.reference import affine_act as pointwise
-from fastgan.reference import channel_statistics as statistics
+from fastgan.reference.affine_act_conv import (
+    STOCK,
+    Convolution,
+    Passes,
+    Saved,
+    gradients,
+    layout,
+    second_gradients,
+)
+from fastgan.reference.channel_statistics import no_statistics
 
-ACTIVATIONS = ("none", "leaky_relu", "relu")
-ARGUMENTS = (
+OPERANDS = (
     "Tensor input, Tensor weight, Tensor? bias, Tensor? scale, Tensor? shift, str activation, "
     "float negative_slope, int[2] stride, int[2] padding"
 )
 RESULTS = "(Tensor output, Tensor mean, Tensor var)"
-
-_OPERANDS = 3  # the first arguments: input, weight, bias
-
-
-def checked(
-    op: str,
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    activation: str,
-    negative_slope: float,
-    transposed: bool,
-) -> tuple[Tensor | None, Tensor | None]:
-    """scale and shift in the statistics dtype. Raises ValueError or TypeError where an argument does not fit."""
-    if input.ndim != 4:
-        raise ValueError(f"{op}: input must be [N, C_in, H, W], got {list(input.shape)}")
-    channels = input.shape[1]
-    channels_of_weight, outputs = (0, 1) if transposed else (1, 0)
-    if weight.ndim != 4 or weight.shape[channels_of_weight] != channels:
-        layout = f"[C_in={channels}, C_out, kH, kW]" if transposed else f"[C_out, C_in={channels}, kH, kW]"
-        raise ValueError(f"{op}: weight must be {layout} to match input, got {list(weight.shape)}")
-    if bias is not None and bias.shape != (weight.shape[outputs],):
-        raise ValueError(f"{op}: bias must be [C_out={weight.shape[outputs]}] or None, got {list(bias.shape)}")
-    if not input.is_floating_point():
-        raise TypeError(f"{op}: input must have a floating dtype, got {_name(input.dtype)}")
-    if not torch.is_autocast_enabled(input.device.type):  # which brings them to one dtype
-        for name, tensor in (("weight", weight), ("bias", bias)):
-            if tensor is not None and tensor.dtype != input.dtype:
-                expected = f"{_name(input.dtype)} like input"
-                raise TypeError(f"{op}: {name} must be {expected}, got {_name(tensor.dtype)}")
-    check_activation(op, activation, negative_slope, ACTIVATIONS)
-    return checked_affine(op, input, scale, shift)
+_BACKWARD_SCHEMA = (
+    "(Tensor? grad_output, Tensor? grad_mean, Tensor? grad_var, Tensor? input, Tensor? weight, Tensor? bias, "
+    "Tensor? scale, Tensor? shift, Tensor? output, Tensor? mean, str activation, float negative_slope, "
+    "int[2] stride, int[2] padding, SymInt[2] input_size, SymInt[2] output_size, SymInt[2] kernel_size, "
+    "bool[5] needed) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+)
+_TENSORS = 5  # the first arguments of F: input, weight, bias, scale, shift
+_CAST = 3  # of which autocast casts the first ones
 
 
-def check_activation(op: str, activation: str, negative_slope: float, activations: Sequence[str]) -> None:
-    """Raises ValueError for an activation not among `activations` and a slope outside [0, 1]."""
-    if activation not in activations:
-        raise ValueError(f"{op}: activation must be one of {', '.join(activations)}, got {activation!r}")
-    if not 0 <= negative_slope <= 1:
-        raise ValueError(f"{op}: negative_slope must be in [0, 1], got {negative_slope}")
+class Geometry(NamedTuple):
+    """Where the taps of one convolution lie: sizes are (height, width), input and output those of F."""
+
+    stride: Sequence[int]
+    padding: Sequence[int]
+    input_size: Sequence[int]
+    output_size: Sequence[int]
+    kernel_size: Sequence[int]
 
 
-def checked_affine(
-    op: str, input: Tensor, scale: Tensor | None, shift: Tensor | None
-) -> tuple[Tensor | None, Tensor | None]:
-    """scale and shift in the statistics dtype, which is what the operators take."""
-    samples, channels = input.shape[:2]
-    for name, tensor in (("scale", scale), ("shift", shift)):
-        if tensor is not None and tuple(tensor.shape) not in ((1, channels), (samples, channels)):
-            expected = f"[1, C={channels}] or [N={samples}, C={channels}]"
-            raise ValueError(f"{op}: {name} must be {expected}, got {list(tensor.shape)}")
-    dtype = pointwise.widened(input.dtype)
-    return None if scale is None else scale.to(dtype), None if shift is None else shift.to(dtype)
+class ChainOperator(NamedTuple):
+    """What differs between the two.
+
+    convolution(geometry): the bare convolution and its gradients, from the registered triple.
+    definition(input, weight, bias, scale, shift, activation, negative_slope, *options): F in stock torch.
+    """
+
+    name: str
+    transposed: bool
+    convolution: Callable[[Geometry], Convolution]
+    definition: Callable
 
 
-def pair(op: str, name: str, value: int | Sequence[int], least: int) -> list[int]:
-    """`value` for height and width. Raises ValueError unless it is one integer or two, none below `least`."""
-    both = [value, value] if isinstance(value, int) else list(value)
-    if len(both) != 2 or not all(isinstance(each, int) and each >= least for each in both):
-        raise ValueError(f"{op}: {name} must be one or two integers >= {least}, got {value!r}")
-    return both
+def register(op: ChainOperator, extra: str = "") -> Callable:
+    """Define fastgan::<name> and fastgan::<name>_backward; returns F's overload.
+
+    extra: what the schema has between padding and statistics.
+    """
+    backends.register(op.name, NATIVE_DTYPES, auto={"cpu": measured_fastest})
+    name, backward_name = f"fastgan::{op.name}", f"fastgan::{op.name}_backward"
+    torch.library.define(name, f"({OPERANDS}{extra}, bool statistics) -> {RESULTS}")
+    torch.library.define(backward_name, _BACKWARD_SCHEMA)
+    call = getattr(torch.ops.fastgan, op.name).default
+    backward_call = getattr(torch.ops.fastgan, f"{op.name}_backward").default
+
+    torch.library.impl(name, ("cpu", "cuda"), _runner(op))
+    torch.library.register_fake(name, op.definition)
+    torch.library.register_autograd(name, _backward(backward_call), setup_context=_saver(op))
+
+    torch.library.impl(backward_name, ("cpu", "cuda"), _backward_runner(op))
+    torch.library.register_fake(backward_name, lambda *arguments: _backward_by(op, STOCK, *arguments))
+    torch.library.register_autograd(backward_name, _second_backward(op), setup_context=_save_all)
+    _LIBRARIES.append(_register_autocast(op.name, call))
+    return call
 
 
-def check_output_size(op: str, input: Tensor, size: Sequence[int]) -> None:
-    """Raises ValueError where nothing would come out."""
-    if min(size) < 1:
-        got = f"{list(input.shape)}, which gives {list(size)}"
-        raise ValueError(f"{op}: input must be large enough for an output of 1 x 1, got {got}")
+_LIBRARIES: list[torch.library.Library] = []  # their registrations last as long as they do
 
 
-def register_autocast(op: str, call: Callable) -> torch.library.Library:
+def _runner(op: ChainOperator) -> Callable:
+    def run(input: Tensor, weight: Tensor, *arguments):
+        backend = backends.choose(op.name, input.device.type, input.dtype)
+        if backend == "cpu":
+            results = _forward_on_cpu(op, input, weight, *arguments)
+        elif backend == "aten":
+            results = _forward_by_aten(op, input, weight, *arguments)
+        else:
+            results = op.definition(input, weight, *arguments)
+        backends.note_ran(op.name, backend)
+        return results
+
+    return run
+
+
+def geometry_of(op: ChainOperator, input: Tensor, weight: Tensor, stride, padding, output_padding=(0, 0)) -> Geometry:
+    """The geometry of a call of F; the sizes may be symbolic."""
+    sides = zip(input.shape[2:], weight.shape[2:], stride, padding, output_padding, strict=True)
+    if op.transposed:
+        size = [(side - 1) * step - 2 * pad + k + extra for side, k, step, pad, extra in sides]
+    else:
+        size = [(side + 2 * pad - k) // step + 1 for side, k, step, pad, _ in sides]
+    return Geometry(stride, padding, input.shape[2:], size, weight.shape[2:])
+
+
+def _forward_by_aten(op: ChainOperator, input, weight, bias, scale, shift, activation, negative_slope, *options):
+    *where, statistics = options
+    z = input
+    if activation != "none" or scale is not None or shift is not None:
+        z = CPU.affine_act(input, scale, shift, activation, negative_slope)
+    # The definition of what is left, with nothing in front and no statistics behind.
+    y, *nothing = op.definition(z, weight, bias, None, None, "none", 1.0, *where, False)
+    return y, *(CPU.channel_statistics(y, bias) if statistics else nothing)
+
+
+def _forward_on_cpu(op: ChainOperator, input, weight, bias, scale, shift, activation, negative_slope, *options):
+    *where, statistics = options
+    geometry = geometry_of(op, input, weight, *where)
+    y, *rest = torch.ops.fastgan_C.affine_act_conv(
+        input,
+        weight,
+        bias,
+        scale,
+        shift,
+        ACTIVATION[activation],
+        negative_slope,
+        geometry.stride,
+        geometry.padding,
+        geometry.output_size,
+        op.transposed,
+        statistics,
+    )
+    return y.contiguous(memory_format=layout(input, weight)), *(rest if statistics else no_statistics(y))
+
+
+def _backward_runner(op: ChainOperator) -> Callable:
+    def run(*arguments):
+        like = next(each for each in arguments[:10] if each is not None)
+        dtype = next(each.dtype for each in (arguments[0], *arguments[3:5], arguments[8], like) if each is not None)
+        backend = backends.choose(op.name, like.device.type, dtype)
+        # Gradients are taken in the dtype of the forward pass, also inside an autocast block.
+        with torch.autocast(like.device.type, enabled=False):
+            if backend == "cpu":
+                results = _backward_on_cpu(op, *arguments)
+            else:
+                results = _backward_by(op, CPU if backend == "aten" else STOCK, *arguments)
+        backends.note_ran(f"{op.name}_backward", backend)
+        return results
+
+    return run
+
+
+def _backward_by(op: ChainOperator, passes: Passes, *arguments) -> tuple[Tensor, ...]:
+    grads, saved, options, geometry, needed = _unpacked(arguments)
+    results = gradients(op.convolution(geometry), passes, grads, saved, *options, needed)
+    return _laid_out(results, grads, saved)
+
+
+def _backward_on_cpu(op: ChainOperator, *arguments) -> tuple[Tensor, ...]:
+    grads, saved, (activation, negative_slope), geometry, needed = _unpacked(arguments)
+    by_input, by_weight, by_bias, by_scale, by_shift = needed
+    affine = saved.scale, saved.shift, ACTIVATION[activation], negative_slope, geometry.stride, geometry.padding
+    by_dy = *grads, saved.output, saved.mean, saved.bias
+    dx = dw = db = dscale = dshift = None
+    if by_input or by_scale or by_shift:
+        dx, dscale, dshift = torch.ops.fastgan_C.affine_act_conv_input_grad(
+            *by_dy,
+            saved.weight,
+            saved.input,
+            *affine,
+            geometry.input_size,
+            op.transposed,
+            by_input,
+            by_scale,
+            by_shift,
+        )
+    if by_weight:
+        dw = torch.ops.fastgan_C.affine_act_conv_weight_grad(
+            *by_dy, saved.input, *affine, geometry.kernel_size, op.transposed
+        )
+    if by_bias and grads[0] is not None:
+        db = grads[0].sum((0, 2, 3)).to(saved.bias.dtype)
+    results = [dx if by_input else None, dw, db, dscale if by_scale else None, dshift if by_shift else None]
+    return _laid_out(results, grads, saved)
+
+
+def _unpacked(arguments):
+    grads, saved = arguments[:3], Saved(*arguments[3:10])
+    activation, negative_slope, *geometry, needed = arguments[10:]
+    return grads, saved, (activation, negative_slope), Geometry(*geometry), needed
+
+
+def _laid_out(results: list[Tensor | None], grads, saved: Saved) -> tuple[Tensor, ...]:
+    """The five gradients, a tensor of size [0] for each that is None; dx lies in memory as its operands do."""
+    like = next(each for each in (*grads, *saved) if each is not None)
+    dx, dw, *rest = results
+    if dx is not None:
+        dx = dx.contiguous(memory_format=layout(grads[0], saved.output, saved.weight))
+    if dw is not None:
+        dw = dw.contiguous()
+    return tuple(like.new_empty(0) if each is None else each for each in (dx, dw, *rest))
+
+
+def _saver(op: ChainOperator) -> Callable:
+    """Keep what the gradients of the inputs that need one will read."""
+
+    def save(ctx, inputs, output) -> None:
+        input, weight, bias, scale, shift, ctx.activation, ctx.negative_slope, *where, statistics = inputs
+        ctx.geometry = geometry_of(op, input, weight, *where)
+        by_input, by_weight, _, by_scale, by_shift = ctx.needs_input_grad[:_TENSORS]
+        by_map = by_input, by_scale, by_shift
+        ctx.save_for_backward(
+            input if by_weight or pointwise.reads_input(ctx.activation, by_map) else None,
+            weight if any(by_map) else None,
+            bias,
+            scale,
+            shift,
+            *(output[:2] if statistics else (None, None)),
+        )
+        if not statistics:
+            ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)  # statistics nobody uses must not cost a pass over the output
+        ctx.others = len(inputs) - _TENSORS
+
+    return save
+
+
+def _backward(backward_call: Callable) -> Callable:
+    def backward(ctx, *grads: Tensor | None):
+        nothing = (None,) * ctx.others
+        if all(grad is None for grad in grads):
+            return (*(None,) * _TENSORS, *nothing)
+        needed = ctx.needs_input_grad[:_TENSORS]
+        results = backward_call(
+            *grads, *ctx.saved_tensors, ctx.activation, ctx.negative_slope, *ctx.geometry, list(needed)
+        )
+        given = [
+            result if wanted and result.shape != (0,) else None for result, wanted in zip(results, needed, strict=True)
+        ]
+        return (*given, *nothing)
+
+    return backward
+
+
+_TENSORS_OF_BACKWARD = ("grad_output", "grad_mean", "grad_var", *Saved._fields)
+
+
+def _save_all(ctx, inputs, output) -> None:
+    ctx.save_for_backward(*inputs[: len(_TENSORS_OF_BACKWARD)])
+    ctx.options = inputs[len(_TENSORS_OF_BACKWARD) :]
+    ctx.set_materialize_grads(False)
+
+
+def _second_backward(op: ChainOperator) -> Callable:
+    def backward(ctx, *ups: Tensor | None):
+        tensors = ctx.saved_tensors
+        activation, negative_slope, *geometry, given = ctx.options
+        ups = tuple(up if up is not None and there else None for up, there in zip(ups, given, strict=True))
+        needed = dict(zip(_TENSORS_OF_BACKWARD, ctx.needs_input_grad, strict=False))
+        convolution = op.convolution(Geometry(*geometry))
+        saved = Saved(*tensors[3:])
+        results = second_gradients(convolution, ups, tensors[:3], saved, activation, negative_slope, needed)
+        return (*results.values(), *(None,) * len(ctx.options))
+
+    return backward
+
+
+def _register_autocast(op: str, call: Callable) -> torch.library.Library:
     """Autocast as convolutions have it: input, weight and bias are cast; scale, shift and statistics are not.
 
-    float64 stays what it is. The registration lasts as long as the library that is returned.
+    float64 stays what it is.
     """
     library = torch.library.Library("fastgan", "FRAGMENT")
     for device, key in (("cpu", "AutocastCPU"), ("cuda", "AutocastCUDA")):
@@ -105,59 +290,8 @@ def register_autocast(op: str, call: Callable) -> torch.library.Library:
 def _autocast(call: Callable, device: str) -> Callable:
     def cast(*arguments):
         dtype = torch.get_autocast_dtype(device)
-        operands = [x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in arguments[:_OPERANDS]]
+        operands = [x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in arguments[:_CAST]]
         with torch.autocast(device, enabled=False):
-            return call(*operands, *arguments[_OPERANDS:])
+            return call(*operands, *arguments[_CAST:])
 
     return cast
-
-
-def save(ctx, inputs, output) -> None:
-    """Keep what the gradients of the inputs that need one will read."""
-    input, weight, bias, scale, shift, ctx.activation, ctx.negative_slope, ctx.stride, ctx.padding = inputs[:9]
-    ctx.input_size, ctx.kernel_size = input.shape[2:], weight.shape[2:]
-    by_input, by_weight, _, by_scale, by_shift = ctx.needs_input_grad[:5]
-    needed = by_input, by_scale, by_shift
-    keep_input = by_weight or pointwise.reads_input(ctx.activation, needed)
-    ctx.save_for_backward(
-        input if keep_input else None,
-        weight if any(needed) else None,
-        bias,
-        scale,
-        shift,
-        *output[:2],
-    )
-    ctx.set_materialize_grads(False)  # statistics nobody uses must not cost a pass over the output
-
-
-def gradients(
-    ctx,
-    grads: tuple[Tensor | None, Tensor | None, Tensor | None],
-    input_grad: Callable[[Tensor, Tensor], Tensor],
-    weight_grad: Callable[[Tensor, Tensor], Tensor],
-) -> tuple[Tensor | None, ...]:
-    """Gradients for (input, weight, bias, scale, shift) from those for (output, mean, var).
-
-    input_grad(dy, weight) and weight_grad(z, dy): the two gradients of the bare convolution.
-    """
-    if all(grad is None for grad in grads):
-        return (None,) * 5
-    input, weight, bias, scale, shift, output, mean = ctx.saved_tensors
-    by_input, by_weight, by_bias, by_scale, by_shift = ctx.needs_input_grad[:5]
-    needed = by_input, by_scale, by_shift
-    affine = scale, shift, ctx.activation, ctx.negative_slope
-    dx = dw = db = dscale = dshift = None
-    if any(needed) or by_weight:
-        dy = statistics.channel_statistics_backward(*grads, output, mean, bias)
-    if any(needed):
-        dz = input_grad(dy, weight)
-        dx, dscale, dshift = pointwise.affine_act_backward(dz, input, *affine, needed)
-    if by_weight:
-        dw = weight_grad(pointwise.affine_act(input, *affine), dy)
-    if by_bias and grads[0] is not None:  # mean and var are those before bias
-        db = grads[0].sum((0, 2, 3)).to(bias.dtype)
-    return dx, dw, db, dscale, dshift
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -1,22 +1,26 @@
-"""The operator fastgan::affine_act_conv2d: schema, fake, autocast, autograd, the choice of the backend. No maths."""
+"""The operators fastgan::affine_act_conv2d and affine_act_conv2d_backward: which of the triple, which arguments."""
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from fastgan import backends
 from fastgan.ops import affine_act_conv as chain
-from fastgan.ops.conv_triple import conv2d_weight_grad, conv_transpose2d
+from fastgan.ops import checks
+from fastgan.ops.conv_triple import conv2d, conv2d_weight_grad, conv_transpose2d
 from fastgan.reference import affine_act_conv2d as reference
+from fastgan.reference.affine_act_conv import Convolution
 
-_NAME = "affine_act_conv2d"
-_LEAVES = {"reference": reference.affine_act_conv2d}
-backends.register(_NAME, {}, auto={})
 
-torch.library.define(f"fastgan::{_NAME}", f"({chain.ARGUMENTS}) -> {chain.RESULTS}")
-_call = torch.ops.fastgan.affine_act_conv2d.default
-_autocast = chain.register_autocast(_NAME, _call)
+def _convolution(at: chain.Geometry) -> Convolution:
+    return Convolution(
+        forward=lambda z, w: conv2d(z, w, at.stride, at.padding),
+        input_grad=lambda dy, w: conv_transpose2d(dy, w, at.input_size, at.stride, at.padding),
+        weight_grad=lambda z, dy: conv2d_weight_grad(z, dy, at.kernel_size, at.stride, at.padding),
+    )
+
+
+_OP = chain.ChainOperator("affine_act_conv2d", False, _convolution, reference.affine_act_conv2d)
+_call = chain.register(_OP)
 
 
 def affine_act_conv2d(
@@ -29,38 +33,13 @@ def affine_act_conv2d(
     negative_slope: float,
     stride: int | Sequence[int],
     padding: int | Sequence[int],
+    statistics: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, var) of `fastgan.reference.affine_act_conv2d` on the chosen backend.
 
     Raises ValueError or TypeError where an argument does not fit.
     """
-    scale, shift = chain.checked(_NAME, input, weight, bias, scale, shift, activation, negative_slope, transposed=False)
-    stride, padding = chain.pair(_NAME, "stride", stride, 1), chain.pair(_NAME, "padding", padding, 0)
-    sides = zip(input.shape[2:], weight.shape[2:], stride, padding, strict=True)
-    chain.check_output_size(_NAME, input, [(side + 2 * pad - k) // step + 1 for side, k, step, pad in sides])
-    return _call(input, weight, bias, scale, shift, activation, negative_slope, stride, padding)
-
-
-@torch.library.impl(f"fastgan::{_NAME}", ("cpu", "cuda"))
-def _run(input: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
-    backend = backends.choose(_NAME, input.device.type, input.dtype)
-    results = _LEAVES[backend](input, *arguments)
-    backends.note_ran(_NAME, backend)
-    return results
-
-
-torch.library.register_fake(f"fastgan::{_NAME}", reference.affine_act_conv2d)
-
-
-def _backward(ctx, *grads: Tensor | None):
-    geometry = ctx.stride, ctx.padding
-    gradients = chain.gradients(
-        ctx,
-        grads,
-        input_grad=lambda dy, weight: conv_transpose2d(dy, weight, ctx.input_size, *geometry),
-        weight_grad=lambda z, dy: conv2d_weight_grad(z, dy, ctx.kernel_size, *geometry),
-    )
-    return *gradients, None, None, None, None
-
-
-torch.library.register_autograd(f"fastgan::{_NAME}", _backward, setup_context=chain.save)
+    scale, shift = checks.checked(_OP, input, weight, bias, scale, shift, activation, negative_slope)
+    stride, padding = checks.pair(_OP.name, "stride", stride, 1), checks.pair(_OP.name, "padding", padding, 0)
+    checks.check_output_size(_OP.name, input, chain.geometry_of(_OP, input, weight, stride, padding).output_size)
+    return _call(input, weight, bias, scale, shift, activation, negative_slope, stride, padding, statistics)

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
+from fastgan.ops.cpu_passes import NATIVE_DTYPES, measured_fastest
+from fastgan.reference.affine_act_conv import layout
 
 for _op in ("conv2d", "conv_transpose2d", "conv2d_weight_grad"):
-    backends.register(_op, {}, auto={})
+    backends.register(_op, NATIVE_DTYPES, auto={"cpu": measured_fastest})
 
 torch.library.define("fastgan::conv2d", "(Tensor input, Tensor weight, int[2] stride, int[2] padding) -> Tensor")
 torch.library.define(
@@ -73,11 +75,40 @@ def _conv2d_weight_grad_by_aten(large: Tensor, small: Tensor, kernel_size, strid
     )[1]
 
 
-_LEAVES = {
-    "conv2d": {"reference": _conv2d_by_aten},
-    "conv_transpose2d": {"reference": _conv_transpose2d_by_aten},
-    "conv2d_weight_grad": {"reference": _conv2d_weight_grad_by_aten},
+_NOTHING_AROUND = None, None, None, 0, 1.0  # bias, scale, shift, activation, slope
+
+
+def _conv2d_on_cpu(input: Tensor, weight: Tensor, stride, padding) -> Tensor:
+    sides = zip(input.shape[2:], weight.shape[2:], stride, padding, strict=True)
+    size = [(side + 2 * pad - kernel) // step + 1 for side, kernel, step, pad in sides]
+    y = torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, stride, padding, size, False, False)[0]
+    return y.contiguous(memory_format=layout(input, weight))
+
+
+def _conv_transpose2d_on_cpu(input: Tensor, weight: Tensor, output_size, stride, padding) -> Tensor:
+    geometry = stride, padding, output_size
+    x = torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, *geometry, True, False)[0]
+    return x.contiguous(memory_format=layout(input, weight))
+
+
+def _conv2d_weight_grad_on_cpu(large: Tensor, small: Tensor, kernel_size, stride, padding) -> Tensor:
+    dy = small, None, None, None, None, None
+    z = large, *_NOTHING_AROUND[1:]
+    dw = torch.ops.fastgan_C.affine_act_conv_weight_grad(*dy, *z, stride, padding, kernel_size, False)
+    return dw.contiguous(memory_format=layout(large, small))
+
+
+_ATEN = {
+    "conv2d": _conv2d_by_aten,
+    "conv_transpose2d": _conv_transpose2d_by_aten,
+    "conv2d_weight_grad": _conv2d_weight_grad_by_aten,
 }
+_CPU = {
+    "conv2d": _conv2d_on_cpu,
+    "conv_transpose2d": _conv_transpose2d_on_cpu,
+    "conv2d_weight_grad": _conv2d_weight_grad_on_cpu,
+}
+_LEAVES = {op: {"reference": _ATEN[op], "aten": _ATEN[op], "cpu": _CPU[op]} for op in _ATEN}
 
 
 def _runner(op: str):

@@ -45,14 +45,14 @@ def affine_act_backward(
     over the samples. act' of leaky_relu and relu at 0 is torch's: negative_slope and 0.
     input may be None where `reads_input` says so.
     """
-    dv = _activation_backward(grad_output, input, scale, shift, activation, negative_slope)
+    dv = activation_backward(grad_output, input, scale, shift, activation, negative_slope)
     dx = dscale = dshift = None
     if needed[0]:
-        dx = (dv if scale is None else _per_map(scale, dv) * dv).to(grad_output.dtype)
+        dx = (dv if scale is None else per_map(scale, dv) * dv).to(grad_output.dtype)
     if needed[1]:
-        dscale = _sum_to(dv * input, scale)
+        dscale = sum_to(dv * input, scale)
     if needed[2]:
-        dshift = _sum_to(dv, shift)
+        dshift = sum_to(dv, shift)
     return dx, dscale, dshift
 
 
@@ -68,13 +68,13 @@ def widened(dtype: torch.dtype) -> torch.dtype:
 
 def _affine(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     if scale is not None and shift is not None:
-        return _per_map(scale, x) * x + _per_map(shift, x)
+        return per_map(scale, x) * x + per_map(shift, x)
     if scale is not None:
-        return _per_map(scale, x) * x
-    return x if shift is None else x + _per_map(shift, x)
+        return per_map(scale, x) * x
+    return x if shift is None else x + per_map(shift, x)
 
 
-def _activation_backward(
+def activation_backward(
     dz: Tensor,
     x: Tensor | None,
     scale: Tensor | None,
@@ -95,12 +95,12 @@ def _activation_backward(
     return torch.ops.aten.leaky_relu_backward(dz, v.detach(), negative_slope, False)
 
 
-def _per_map(vector: Tensor, x: Tensor) -> Tensor:
+def per_map(vector: Tensor, x: Tensor) -> Tensor:
     """[1 or N, C] as [1 or N, C, 1, ...], to go with x [N, C, ...]."""
     return vector.reshape(*vector.shape, *(1,) * (x.ndim - 2))
 
 
-def _sum_to(x: Tensor, vector: Tensor) -> Tensor:
+def sum_to(x: Tensor, vector: Tensor) -> Tensor:
     """The sum of x [N, C, ...] over all that `vector` [1 or N, C] has one number for, in its shape."""
     dims = list(range(2, x.ndim))
     if vector.shape[0] == 1:

@@ -25,29 +25,40 @@ def channel_statistics(output: Tensor, bias: Tensor | None) -> tuple[Tensor, Ten
     return mean, var
 
 
+def no_statistics(output: Tensor) -> tuple[Tensor, Tensor]:
+    """What stands in the place of (mean, var) where nobody asked for them: two empty tensors."""
+    nothing = {"dtype": widened(output.dtype), "device": output.device}
+    return torch.empty(0, **nothing), torch.empty(0, **nothing)
+
+
 def channel_statistics_backward(
     grad_output: Tensor | None,
     grad_mean: Tensor | None,
     grad_var: Tensor | None,
-    output: Tensor,
-    mean: Tensor,
+    output: Tensor | None,
+    mean: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
     """The gradient for the convolution in front: dy = gy + gmean / n + 2 * gvar * (y - b - mean) / n.
 
     grad_output: [N, C, H, W]; grad_mean, grad_var: [C]; None, for zero, in at most two of them.
+    output and mean may be None where grad_mean and grad_var are: nothing reads them.
     Returns dy in the dtype of output.
     """
     dy = grad_output
-    count = output.numel() // max(output.shape[1], 1)
+    count = 0 if output is None else output.numel() // max(output.shape[1], 1)
     if grad_var is not None:
-        centred = _without_bias(output, bias) - _per_channel(mean)
-        by_var = _per_channel(2 * grad_var / count) * centred
+        by_var = _per_channel(2 * grad_var / count) * centred(output, mean, bias)
         dy = by_var if dy is None else dy + by_var
     if grad_mean is not None:
         by_mean = _per_channel(grad_mean / count)
         dy = by_mean.expand(output.shape) if dy is None else dy + by_mean
-    return dy.to(output.dtype)
+    return dy if output is None else dy.to(output.dtype)
+
+
+def centred(output: Tensor, mean: Tensor, bias: Tensor | None) -> Tensor:
+    """y - b - mean, in float32 or wider."""
+    return _without_bias(output, bias) - _per_channel(mean)
 
 
 def _without_bias(output: Tensor, bias: Tensor | None) -> Tensor:

@@ -1,8 +1,20 @@
-"""Operators are tested on poisoned memory: what a kernel forgets to write shows as NaN."""
+"""Operators are tested on poisoned memory: what a kernel forgets to write shows as NaN. And on each backend."""
 
 import pytest
+
+from fastgan import backends, native
 
 
 @pytest.fixture(autouse=True)
 def _poisoned(poisoned_memory: None) -> None:
     pass
+
+
+@pytest.fixture(params=["reference", "aten", "cpu"])
+def each_cpu_backend(request, need):
+    """The test runs once on each backend for CPU tensors; nothing else may run, unless the test itself forces it."""
+    if request.param != "reference":
+        need(native.ops_missing(), "cpu")
+    with backends.use_backend(request.param), backends.record() as runs:
+        yield request.param
+    assert {run.backend for run in runs} <= {request.param}

@@ -27,9 +27,12 @@ CALLS = {
     "conv_transpose2d": lambda x, y, w: (conv_transpose2d, (y, w, x.shape[2:], STRIDE, PADDING)),
     "conv2d_weight_grad": lambda x, y, w: (conv2d_weight_grad, (x, y, w.shape[2:], STRIDE, PADDING)),
 }
+
 each = pytest.mark.parametrize("name", CALLS)
+on_each_backend = pytest.mark.usefixtures("each_cpu_backend")
 
 
+@on_each_backend
 def test_values():
     x, y, w = make()
     expected = F.conv2d(x, w, None, STRIDE, PADDING)
@@ -40,6 +43,7 @@ def test_values():
     torch.testing.assert_close(conv2d_weight_grad(x, y, w.shape[2:], STRIDE, PADDING), by_w)
 
 
+@on_each_backend
 @each
 @pytest.mark.parametrize("channels_last", [False, True], ids=["nchw", "channels_last"])
 def test_first_and_second_derivatives(name, channels_last):
@@ -48,6 +52,7 @@ def test_first_and_second_derivatives(name, channels_last):
     assert gradgradcheck(lambda a, b: op(a, b, *geometry), (first, second), fast_mode=True)
 
 
+@on_each_backend
 @each
 def test_derivatives_stay_inside(name):
     op, arguments = CALLS[name](*make())
@@ -68,6 +73,7 @@ def test_one_gradient_alone_costs_one_operator(name):
     assert len(runs) == 1
 
 
+@on_each_backend
 @each
 @pytest.mark.parametrize("channels_last", [False, True], ids=["nchw", "channels_last"])
 def test_opcheck(name, channels_last):
@@ -92,6 +98,6 @@ def test_autocast_ends_at_the_door(name, monkeypatch):
 
     monkeypatch.setitem(conv_triple._LEAVES[name], "reference", watched)
     op, arguments = CALLS[name](*make(dtype=torch.float32))
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16), backends.use_backend("reference"):
         result = op(*arguments)
     assert seen == [False] and result.dtype == torch.float32

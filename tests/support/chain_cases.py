@@ -42,6 +42,10 @@ class Case(NamedTuple):
     def run(self, *tensors: Tensor | None):
         return OPS[self.kind](*(tensors or self.tensors), *self.options)
 
+    def arguments(self, statistics: bool = True) -> tuple[Any, ...]:
+        """All arguments of the registered operator."""
+        return (*self.tensors, *self.options, statistics)
+
     def by_reference(self, *tensors: Tensor | None):
         return REFERENCES[self.kind](*(tensors or self.tensors), *self.options)
 
