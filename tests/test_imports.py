@@ -17,13 +17,16 @@ RANKS = {
     "train": 7,
     "synth": 7,
     "run": 6,
+    "frozen": 6,
     "models": 5,
     "data": 5,
     "metrics": 5,
+    "fusion": 5,
     "nn": 4,
     "losses": 4,
     "penalties": 3,
     "functional": 3,
+    "chain": 3,
     "ops": 2,
     "build_info": 3,
     "backends": 1,
@@ -45,11 +48,14 @@ SIDEWAYS = {
     ("noise", "_C"),
     ("device", "errors"),
     ("files", "errors"),
+    ("functional", "chain"),
 }
 # The front door: re-exports of the rooms below, and the console script's entry.
 FRONT = {"__init__"}
 
 CORE = {
+    "chain",
+    "fusion",
     "models",
     "nn",
     "functional",

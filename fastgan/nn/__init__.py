@@ -2,6 +2,7 @@
 
 from fastgan.nn.batch_norm import ConditionalBatchNorm1d, ConditionalBatchNorm2d
 from fastgan.nn.blocks import ConvBnAct2d, ConvTransposeBnAct2d, LinearBnAct
+from fastgan.nn.chain import run
 
 __all__ = [
     "ConditionalBatchNorm1d",
@@ -9,4 +10,5 @@ __all__ = [
     "ConvBnAct2d",
     "ConvTransposeBnAct2d",
     "LinearBnAct",
+    "run",
 ]
