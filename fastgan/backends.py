@@ -38,9 +38,7 @@ class Ran(NamedTuple):
     capability: str
 
 
-def register(
-    op: str, dtypes: dict[str, frozenset[torch.dtype]], auto: dict[str, "str | Callable[[str], str]"]
-) -> None:
+def register(op: str, dtypes: dict[str, frozenset[torch.dtype]], auto: dict[str, "str | Callable[[str], str]"]) -> None:
     """Declare an operator.
 
     dtypes: for each backend that implements it besides the reference, the dtypes it takes.

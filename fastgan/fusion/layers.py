@@ -20,7 +20,6 @@ __all__ = [
     "Chain",
     "Layer",
     "Runner",
-    "advance",
     "called_often",
     "chains",
     "children",
@@ -101,27 +100,12 @@ def plan_of(layers: Sequence[Layer], often: Collection[int]) -> list[list[Step]]
     return [_steps(layer, often) for layer in layers]
 
 
-def advance(runner: Runner, plan: Sequence[list[Step]], index: int) -> None:
-    """One layer; those after it in `plan` say what its result is needed for."""
-    steps, ahead = plan[index], plan[index + 1 :]
-    if steps[0].kind == "conv" and not runner.takes(steps[0].module):
-        steps = [Step("call", steps[-1].module)]
-    after = ahead[0][0] if ahead else None
-    more = False
-    for each in ahead:
-        if each[0].kind in ("conv", "call"):
-            more = each[0].kind == "conv"
-            break
-    for step, following in zip(steps, [*steps[1:], after], strict=True):
-        runner.do(step, following, more)
-
-
 def run_layers(layers: Sequence[Layer], x: Tensor) -> Tensor:
     """What calling the layers one after the other gives."""
     runner = Runner(x)
     plan = plan_of(layers, called_often(layers))
     for index in range(len(plan)):
-        advance(runner, plan, index)
+        runner.advance(plan, index)
     return runner.store()
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from fastgan.fusion.layers import Layer, Runner, advance, called_often, chains, expand, plan_of
+from fastgan.fusion.layers import Layer, Runner, called_often, chains, expand, plan_of
 from fastgan.fusion.reads import Read, unchanged
 
 __all__ = ["Operation", "Plan", "Ref", "Row", "crosses", "execute", "matches", "rows_of"]
@@ -99,7 +99,7 @@ def _advance(operation: Operation, span: tuple[int, int], steps: list, values: d
     runner = source if isinstance(source, Runner) else Runner(source)
     runner.extra, runner.c = tuple(extra), extra[0] if extra else None
     for layer in range(*span):
-        advance(runner, steps, layer)
+        runner.advance(steps, layer)
     return runner
 
 

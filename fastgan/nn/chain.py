@@ -7,7 +7,7 @@ among them, is called as it stands, on a stored tensor.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -50,12 +50,8 @@ def run(
     runner = ChainRunner(x, c)
     found = {}
     plan = [steps_of(layer) for layer in layers]
-    for index, steps in enumerate(plan):
-        if steps[0].kind == "conv" and not runner.takes(steps[0].module):
-            steps = [Step("call", steps[-1].module)]
-        after = plan[index + 1][0] if index + 1 < len(plan) and index not in taps else None
-        for step, following in zip(steps, [*steps[1:], after], strict=True):
-            runner.do(step, following, _convolution_ahead(plan[index + 1 :]))
+    for index in range(len(plan)):
+        runner.advance(plan, index, tapped=index in taps)
         if index in taps:
             found[index] = runner.store()
     return runner.store(), found
@@ -82,6 +78,15 @@ class ChainRunner:
         plain = type(weight) in (Tensor, nn.Parameter) and weight.device == x.device
         fits = x.ndim == 4 and x.is_floating_point() and x.shape[1] == channels and alike and plain
         return fits and chain.pays(x)
+
+    def advance(self, plan: Sequence[list[Step]], index: int, tapped: bool = False) -> None:
+        """One layer of a plan; those after it say what its result is needed for. tapped: others read it too."""
+        steps, ahead = plan[index], plan[index + 1 :]
+        if steps[0].kind == "conv" and not self.takes(steps[0].module):
+            steps = [Step("call", steps[-1].module)]
+        after = ahead[0][0] if ahead and not tapped else None
+        for step, following in zip(steps, [*steps[1:], after], strict=True):
+            self.do(step, following, _convolution_ahead(ahead))
 
     def do(self, step: Step, following: Step | None = None, more: bool = False) -> None:
         """One step.
@@ -215,7 +220,7 @@ def _plain_type(module: nn.Module) -> type:
     return kind.__bases__[0] if parametrize.is_parametrized(module) else kind
 
 
-def _convolution_ahead(plan: list[list[Step]]) -> bool:
+def _convolution_ahead(plan: Sequence[list[Step]]) -> bool:
     """Whether a chain that is running comes to another convolution."""
     for steps in plan:
         if steps[0].kind in ("conv", "call"):
