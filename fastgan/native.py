@@ -70,7 +70,10 @@ def host_missing() -> str | None:
 
 
 def cpu_capability() -> str:
-    """The instruction sets the CPU operators use now: `default`. RuntimeError when there are none."""
+    """The instruction sets the CPU operators use now: `default`, `avx2` or `avx512`.
+
+    An operator without a kernel for it runs its best below. RuntimeError when there are no operators.
+    """
     _require_ops()
     return torch.ops.fastgan_C.cpu_capability()
 

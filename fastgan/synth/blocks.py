@@ -2,20 +2,22 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from fastgan.device import autocast
+from fastgan import native
 from fastgan.errors import RunError
-from fastgan.models.pixels import to_uint8
+from fastgan.frozen import freeze
 from fastgan.noise import Stream, normal
+from fastgan.ops import frozen_generator
+from fastgan.reference.frozen_generator import BLOCK
 from fastgan.run import Run
 from fastgan.synth.classes import labels_of
 
-BLOCK = 64
+__all__ = ["BLOCK", "Block", "BlockSource", "backend", "capability", "load_generator"]
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,17 @@ class Block:
 
 
 class BlockSource:
-    """Block b of a generator: images 64*b .. 64*b + 63, always computed whole, on the CPU by one thread.
+    """Block b of a generator: images 64*b .. 64*b + 63, always computed whole.
 
-    The convolution libraries pick other algorithms, hence other last bits, for another batch size and may
-    do so for another thread count; here both are fixed, and the caller runs blocks side by side instead.
-    Calls from several threads are safe.
+    The generator is frozen: an image's bytes do not depend on the others, nor on the number of threads. Calls from
+    several threads are safe.
 
     Args:
-        generator: in evaluation mode, on `device`, with the attributes `z_dim` and `num_classes`.
+        generator: what `fastgan.freeze` takes, on `device`.
         seed: of noise/1; latents are `normal(seed, Stream.LATENT, i, 1, z_dim)`.
         cycle: label of image i is `cycle[i % len(cycle)]`; empty without labels.
         device: where the generator lies.
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16" or "fp16", of convolutions and linear maps.
     """
 
     def __init__(
@@ -60,49 +61,32 @@ class BlockSource:
         device: torch.device,
         precision: str = "fp32",
     ) -> None:
-        self.generator = generator
+        self.frozen = freeze(generator, "uint8", precision=precision)
         self.seed = seed
         self.cycle = tuple(cycle)
         self.device = device
-        self.precision = precision
         self._turn = threading.Lock() if device.type == "cuda" else contextlib.nullcontext()
 
     def __call__(self, block: int) -> Block:
         """Compute block number `block`."""
         first = block * BLOCK
-        z = torch.from_numpy(normal(self.seed, Stream.LATENT, first, BLOCK, self.generator.z_dim))
+        z = torch.from_numpy(normal(self.seed, Stream.LATENT, first, BLOCK, self.frozen.z_dim))
         labels = labels_of(self.cycle, first, BLOCK)
-        c = torch.from_numpy(labels).to(self.device) if self.generator.num_classes else None
-        with (
-            self._turn,
-            fixed_arithmetic(self.device),
-            torch.inference_mode(),
-            autocast(self.device, self.precision),
-        ):
-            images = to_uint8(self.generator(z.to(self.device), c)).cpu().numpy()
+        c = torch.from_numpy(labels).to(self.device) if self.frozen.num_classes else None
+        with self._turn, torch.inference_mode():
+            images = self.frozen(z.to(self.device), c).cpu().numpy()
         return Block(first, images, labels)
 
 
-@contextlib.contextmanager
-def fixed_arithmetic(device: torch.device) -> Iterator[None]:
-    """Take away what may change the last bits: CPU threads but one; on CUDA TF32 and choice by timing."""
-    if device.type == "cuda":
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
-        return
-    threads = torch.get_num_threads()
-    if threads == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def backend(device: torch.device, precision: str) -> str:
+    """The backend of `frozen_generator` that computes blocks: "cpu", fastgan's kernels, or "reference", stock torch."""
+    return frozen_generator.backend(device.type, precision)
 
 
-def capability(device: torch.device) -> str:
-    """What the last bits of an image may depend on: the instruction set of the CPU or the name of the GPU."""
+def capability(device: torch.device, backend: str) -> str:
+    """What the last bits of an image may depend on: the instruction set that the backend uses, or the GPU's name."""
+    if backend == "cpu":
+        return native.cpu_capability()
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return torch.backends.cpu.get_cpu_capability().lower()

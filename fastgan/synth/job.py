@@ -13,14 +13,13 @@ from fastgan._version import __version__
 from fastgan.errors import OutputError
 from fastgan.noise import NOISE_FORMAT
 from fastgan.run import Run
-from fastgan.synth.blocks import BLOCK, capability
+from fastgan.synth.blocks import BLOCK, backend, capability
 from fastgan.synth.classes import class_folders, label_cycle
 from fastgan.synth.writers import WRITERS, Layout, Shard, Writer
 
 SET_FORMAT = "generated/1"
 SHARD_SIZE = 1024
 LARGEST_SET = 10**9
-BACKEND = "reference"
 
 _NOT_COMPARED = ("run",)  # a run folder may be renamed; its weights are what counts
 _VERSIONS_COMPARED = ("fastgan", "torch")  # the others change the bytes of files, never pixels
@@ -39,8 +38,8 @@ class Job:
         n: images in the set.
         device: "cpu" or "cuda".
         precision: "fp32", "bf16" or "fp16".
-        backend: which implementation of the layers computes.
-        capability: instruction set of the CPU, or name of the GPU.
+        backend: which implementation of the frozen generator computes, "cpu" or "reference".
+        capability: instruction set that it uses, or name of the GPU.
         block_size: images computed at a time.
         shard_size: images committed at a time, a multiple of `block_size`.
         classes: class names of the run in the order of their labels; empty without labels.
@@ -120,6 +119,7 @@ def plan(
         raise ValueError(f"generate: format must be one of {', '.join(WRITERS)}, got {file_format!r}")
     if shard_size < BLOCK or shard_size % BLOCK:
         raise ValueError(f"generate: shard_size must be a multiple of {BLOCK}, got {shard_size}")
+    chosen = backend(device, precision)
     return Job(
         format=SET_FORMAT,
         run=run.path.resolve().name,
@@ -129,8 +129,8 @@ def plan(
         n=n,
         device=device.type,
         precision=precision,
-        backend=BACKEND,
-        capability=capability(device),
+        backend=chosen,
+        capability=capability(device, chosen),
         block_size=BLOCK,
         shard_size=shard_size,
         classes=list(run.classes),

@@ -5,9 +5,11 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import torch
 import webdataset
 from PIL import Image
 
+from fastgan import backends
 from fastgan.data import load
 from fastgan.synth import SyntheticDataset, generate, verify
 
@@ -127,7 +129,6 @@ def test_manifest_says_what_made_the_set(run, tmp_path):
         "seed": 5,
         "n": N,
         "device": "cpu",
-        "backend": "reference",
         "classes": ["bag", "T-shirt/top", "con", "BAG"],
         "class_folders": ["bag", "T-shirt%2Ftop", "%63on", "%42AG"],
         "label_cycle": [2],
@@ -137,3 +138,14 @@ def test_manifest_says_what_made_the_set(run, tmp_path):
     assert {k: manifest[k] for k in wanted} == wanted
     assert [(row["first"], row["count"]) for row in manifest["shards"]] == [(0, 128), (128, 72)]
     assert set(manifest["versions"]) == {"fastgan", "torch", "numpy", "pillow"}
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_manifest_names_the_backend_and_capability_that_ran(run, tmp_path, need, backend):
+    need(backends.why_not("frozen_generator", backend, "cpu", torch.float32), backend)
+    with backends.use_backend(backend), backends.record() as runs:
+        manifest = json.loads(generate(run, N, tmp_path / "set", **OPTIONS).read_text())
+    ran = {each for each in runs if each.op == "frozen_generator"}
+    capability = manifest["capability"] if backend == "cpu" else ""
+    assert ran == {("frozen_generator", backend, capability)}
+    assert manifest["backend"] == backend and manifest["capability"]
