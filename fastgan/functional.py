@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fastgan import chain
 from fastgan.ops.affine_act import affine_act as _affine_act
+from fastgan.ops.affine_act import affine_act_uint8 as _affine_act_uint8
 from fastgan.ops.affine_act_conv2d import affine_act_conv2d as _affine_act_conv2d
 from fastgan.ops.affine_act_conv_transpose2d import affine_act_conv_transpose2d as _affine_act_conv_transpose2d
 from fastgan.ops.batch_norm_act import batch_norm_act as _batch_norm_act
@@ -26,6 +27,7 @@ __all__ = [
     "affine_act",
     "affine_act_conv2d",
     "affine_act_conv_transpose2d",
+    "affine_act_uint8",
     "batch_norm_act",
     "conv2d_bn_act",
     "conv_transpose2d_bn_act",
@@ -124,6 +126,21 @@ def affine_act(
     input: [N, C, H, W]; scale, shift: [1 or N, C]; activation: "none", "relu", "leaky_relu" or "tanh".
     """
     return _affine_act(input, scale, shift, activation, negative_slope)
+
+
+def affine_act_uint8(
+    input: Tensor,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    *,
+    activation: str = "tanh",
+    negative_slope: float = 0.01,
+) -> Tensor:
+    """Pixels uint8 [N, H, W, C] of act(scale * input + shift), which is cut to [-1, 1]: the end of a generator.
+
+    Value z becomes (z + 1) * 127.5 in float32, half to even. Arguments as in `affine_act`; without derivative.
+    """
+    return _affine_act_uint8(input, scale, shift, activation, negative_slope).permute(0, 2, 3, 1)
 
 
 def conv_transpose2d_bn_act(

@@ -45,3 +45,13 @@ def test_statistics_are_left_out_where_nobody_asks():
     for op in (functional.affine_act_conv2d, functional.affine_act_conv_transpose2d):
         assert op(x, w, statistics=False)[1:] == (None, None)
         assert torch.equal(op(x, w, statistics=False).output, op(x, w).output)
+
+
+def test_pixels_at_the_end_of_a_chain():
+    x = torch.randn(2, 3, 4, 5)
+    pixels = functional.affine_act_uint8(x, shift=torch.full((1, 3), 0.5))
+    assert pixels.shape == (2, 4, 5, 3) and pixels.is_contiguous()
+    expected = ((torch.tanh(x + 0.5) + 1) * 127.5).permute(0, 2, 3, 1)
+    assert (pixels - expected).abs().max() <= 0.51
+    with pytest.raises(ValueError, match=r"affine_act_uint8: input must be \[N, C, H, W\], got \[2, 3\]"):
+        functional.affine_act_uint8(torch.zeros(2, 3))

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastgan import functional
+
 __all__ = ["to_float", "to_uint8"]
 
 
@@ -29,5 +31,4 @@ def to_uint8(images: Tensor) -> Tensor:
     """
     if not images.is_floating_point() or images.ndim != 4:
         raise TypeError(f"to_uint8: images must be floating [N, C, H, W], got {images.dtype} {list(images.shape)}")
-    pixels = images.detach().to(torch.float32).add(1.0).mul_(127.5).round_().clamp_(0.0, 255.0)
-    return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return functional.affine_act_uint8(images, activation="none").contiguous()

@@ -1,13 +1,14 @@
-"""The operators fastgan::affine_act and affine_act_backward: schema, fake, autograd, the choice of the backend.
+"""The operators fastgan::affine_act, its _backward, and affine_act_uint8: schema, fake, autograd, backend.
 
 affine_act materialises a feature map at the end of a chain, or where someone else looks at it. Saved are its
-arguments.
+arguments. affine_act_uint8 ends in pixels and has no derivative.
 """
 
 import torch
 from torch import Tensor
 
 from fastgan import backends
+from fastgan.ops import cpu_passes
 from fastgan.ops.checks import check_activation, checked_affine
 from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.reference import affine_act as reference
@@ -26,7 +27,12 @@ torch.library.define(
     "(Tensor grad_output, Tensor? input, Tensor? scale, Tensor? shift, str activation, float negative_slope, "
     "bool[3] needed) -> (Tensor, Tensor, Tensor)",
 )
+torch.library.define(
+    f"fastgan::{_NAME}_uint8",
+    "(Tensor input, Tensor? scale, Tensor? shift, str activation, float negative_slope) -> Tensor",
+)
 _call = torch.ops.fastgan.affine_act.default
+_uint8_call = torch.ops.fastgan.affine_act_uint8.default
 _backward_call = torch.ops.fastgan.affine_act_backward.default
 
 
@@ -40,10 +46,30 @@ def affine_act(
     """
     if input.ndim < 2:
         raise ValueError(f"{_NAME}: input must be [N, C, ...], got {list(input.shape)}")
+    return _call(input, *_checked(_NAME, input, scale, shift, activation, negative_slope), activation, negative_slope)
+
+
+def affine_act_uint8(
+    input: Tensor, scale: Tensor | None, shift: Tensor | None, activation: str, negative_slope: float
+) -> Tensor:
+    """Pixels uint8 [N, C, H, W], channels_last in memory, of `fastgan.reference.affine_act.affine_act_uint8`.
+
+    input: [N, C, H, W]; the rest and what is raised as in `affine_act`.
+    """
+    op = f"{_NAME}_uint8"
+    if input.ndim != 4:
+        raise ValueError(f"{op}: input must be [N, C, H, W], got {list(input.shape)}")
+    affine = _checked(op, input, scale, shift, activation, negative_slope)
+    return _uint8_call(input.detach(), *affine, activation, negative_slope)
+
+
+def _checked(
+    op: str, input: Tensor, scale: Tensor | None, shift: Tensor | None, activation: str, negative_slope: float
+) -> tuple[Tensor | None, Tensor | None]:
     if not input.is_floating_point():
-        raise TypeError(f"{_NAME}: input must have a floating dtype, got {str(input.dtype).removeprefix('torch.')}")
-    check_activation(_NAME, activation, negative_slope, reference.ACTIVATIONS)
-    return _call(input, *checked_affine(_NAME, input, scale, shift), activation, negative_slope)
+        raise TypeError(f"{op}: input must have a floating dtype, got {str(input.dtype).removeprefix('torch.')}")
+    check_activation(op, activation, negative_slope, reference.ACTIVATIONS)
+    return checked_affine(op, input, scale, shift)
 
 
 @torch.library.impl(f"fastgan::{_NAME}", ("cpu", "cuda"))
@@ -57,6 +83,17 @@ def _run(input: Tensor, *arguments) -> Tensor:
 @torch.library.register_fake(f"fastgan::{_NAME}")
 def _fake(input: Tensor, *arguments) -> Tensor:
     return _new(reference.affine_act(input, *arguments), input)
+
+
+@torch.library.impl(f"fastgan::{_NAME}_uint8", ("cpu", "cuda"))
+def _run_uint8(input: Tensor, *arguments) -> Tensor:
+    backend = backends.choose(_NAME, input.device.type, input.dtype)
+    pixels = (reference if backend == "reference" else cpu_passes).affine_act_uint8(input, *arguments)
+    backends.note_ran(f"{_NAME}_uint8", backend)
+    return pixels
+
+
+torch.library.register_fake(f"fastgan::{_NAME}_uint8", reference.affine_act_uint8)
 
 
 @torch.library.impl(f"fastgan::{_NAME}_backward", ("cpu", "cuda"))

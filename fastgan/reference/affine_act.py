@@ -29,6 +29,18 @@ def affine_act(
     return v.to(input.dtype)
 
 
+def affine_act_uint8(
+    input: Tensor, scale: Tensor | None, shift: Tensor | None, activation: str, negative_slope: float
+) -> Tensor:
+    """`affine_act` of input [N, C, H, W], from -1 .. 1 to pixels uint8, channels_last in memory.
+
+    (z + 1) * 127.5 in float32, half to even, cut to 0 .. 255.
+    """
+    z = affine_act(input, scale, shift, activation, negative_slope).to(torch.float32)
+    pixels = z.add(1.0).mul_(127.5).round_().clamp_(0.0, 255.0).to(torch.uint8)
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
 def affine_act_backward(
     grad_output: Tensor,
     input: Tensor | None,

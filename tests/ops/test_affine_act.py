@@ -7,7 +7,7 @@ from torch._subclasses import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 
 from fastgan import backends
-from fastgan.ops.affine_act import affine_act
+from fastgan.ops.affine_act import affine_act, affine_act_uint8
 
 STOCK = {
     "none": lambda v: v,
@@ -171,3 +171,20 @@ def test_misuse_is_one_sentence(arguments, error, message):
     with pytest.raises(error, match=f"affine_act: .*{message}") as caught:
         affine_act(*arguments)
     assert "\n" not in str(caught.value)
+
+
+@activations
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=["fp64", "fp32", "bf16"])
+def test_pixels_are_those_of_the_stored_map(activation, dtype):
+    """Rounded to the dtype first, then to 0 .. 255 in float32, half to even."""
+    x, scale, shift = make((1, 3), (3, 2, 9, 8), dtype)
+    pixels = affine_act_uint8(x, scale, shift, activation, 0.3)
+    stored = affine_act(x, scale, shift, activation, 0.3).detach().float()
+    expected = ((stored + 1) * 127.5).round().clamp(0, 255)
+    assert pixels.dtype == torch.uint8 and not pixels.requires_grad
+    assert pixels.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(pixels.float(), expected) and len(pixels.unique()) > 20
+    halves = (torch.arange(-4, 516, dtype=torch.float32).view(1, 1, 2, -1) / 2) / 127.5 - 1
+    values = affine_act_uint8(halves, None, None, "none", 1.0).flatten()
+    assert torch.equal(values.float(), ((halves + 1) * 127.5).round().clamp(0, 255).flatten())
+    torch.library.opcheck(torch.ops.fastgan.affine_act_uint8.default, (x.detach(), None, None, activation, 0.3))
