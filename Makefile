@@ -15,7 +15,7 @@ NATIVE_SOURCES := setup.py $(shell find csrc -type f)
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
-.PHONY: help dev demo test test-gpu lint fmt bench clean
+.PHONY: help dev demo test test-gpu lint fmt bench bench-micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -61,8 +61,11 @@ fmt: dev  ## format the sources
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_SOURCES)
 
-bench: dev  ## time our ops against stock torch, after checking that they agree
-	$(BIN)/python -m fastgan.bench
+bench: dev  ## time fastgan against every engine that is installed: the quick suite, two minutes
+	$(BIN)/fastgan bench
+
+bench-micro: dev  ## time the smallest pieces (pytest-benchmark)
+	$(BIN)/python -m pytest bench/micro --benchmark-sort=name
 
 clean:  ## remove what was built, the environment included; runs stay
 	rm -rf build dist *.egg-info .ruff_cache .hypothesis .benchmarks fastgan/_ops*.so fastgan/_C*.so fastgan/_build.json

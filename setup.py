@@ -26,7 +26,11 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-PACKAGES = [*find_packages(include=["fastgan", "fastgan.*"]), "fastgan.kernels", "fastgan.bench"]
+PACKAGES = [
+    *find_packages(include=["fastgan", "fastgan.*"]),
+    "fastgan.kernels",
+    *("fastgan." + name for name in find_packages(include=["bench", "bench.*"])),
+]
 
 TORCH_MINIMUM = (2, 11)
 TORCH_TARGET_VERSION = "0x020b000000000000"
@@ -67,7 +71,7 @@ TORCH_SOURCES = [
     "csrc/torch/frozen_generator.cpp",
     "csrc/torch/gan_loss.cpp",
 ]
-HOST_SOURCES = ["csrc/host/bindings.cpp", "csrc/cpu/capability.cpp", "csrc/cpu/noise.cpp"]
+HOST_SOURCES = ["csrc/host/bindings.cpp", "csrc/cpu/capability.cpp", "csrc/cpu/fma_peak.cpp", "csrc/cpu/noise.cpp"]
 
 # No -march=native: the binary must run on any x86-64; avx2_begin.h and avx512_begin.h open what is compiled for
 # more. No contraction: same bits from every compiler. errno and floating-point traps are nobody's business here,
@@ -336,7 +340,7 @@ def extensions(plan: Plan) -> list[Extension]:
     sources = [*CPU_SOURCES, *(CUDA_SOURCES if plan.cuda else []), *TORCH_SOURCES]
     return [
         Extension("fastgan._ops", sources, extra_link_args=[*hidden, *torch_libraries, *cuda], py_limited_api=False),
-        *([Extension("fastgan._C", HOST_SOURCES, extra_link_args=hidden)] if plan.host else []),
+        *([Extension("fastgan._C", HOST_SOURCES, extra_link_args=[*hidden, "-pthread"])] if plan.host else []),
     ]
 
 

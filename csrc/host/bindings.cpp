@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include "cpu/capability.h"
+#include "cpu/fma_peak.h"
 #include "cpu/noise.h"
 
 namespace py = pybind11;
@@ -31,6 +32,12 @@ py::array_t<T> generated(uint64_t seed, uint32_t stream, uint64_t first, int64_t
   return out;
 }
 
+double fma_peak(int threads, double seconds) {
+  if (threads < 1 || !(seconds > 0)) throw py::value_error("threads and seconds must be positive");
+  const py::gil_scoped_release release;
+  return fastgan::cpu::fma_peak(threads, seconds);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
@@ -39,6 +46,8 @@ PYBIND11_MODULE(_C, m) {
         "What the native part was built with; empty strings where not at all.");
   m.def("cpu_capabilities", &fastgan::cpu::supported_names,
         "Names of the capabilities this machine can execute, best first.");
+  m.def("fma_peak", &fma_peak, py::arg("threads"), py::arg("seconds"),
+        "float32 operations a second of multiply-adds in registers, with the capability in force.");
   m.def("philox_bits", &generated<uint32_t, &fastgan::cpu::philox_bits>, py::arg("seed"), py::arg("stream"),
         py::arg("first"), py::arg("count"), py::arg("words"), "fastgan.noise.bits: uint32 [count, words].");
   m.def("philox_normal", &generated<float, &fastgan::cpu::philox_normal>, py::arg("seed"), py::arg("stream"),

@@ -19,7 +19,7 @@ _ALL = _HALVES | {torch.float32, torch.float64}
 _DTYPES = {"cpu": _ALL, "cuda": _ALL, "triton": _HALVES | {torch.float32}}
 backends.register("gan_loss", _DTYPES, auto={"cpu": "cpu"})
 # Stock torch is measured faster where one loss alone is asked for, and for the pairs of rpgan, whose eager form
-# is one softplus (python -m fastgan.bench): auto leaves these to it.
+# is one softplus (fastgan bench ops): auto leaves these to it.
 for _slower in ("discriminator_loss", "generator_loss", "gan_loss_paired"):
     backends.register(_slower, _DTYPES, auto={})
 

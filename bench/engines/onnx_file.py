@@ -1,0 +1,31 @@
+"""The benchmarked generator as an ONNX file, for the runtimes that read one."""
+
+import contextlib
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastgan.bench.network import Arrays
+from fastgan.bench.stock import build
+
+
+def write_onnx(path: Path, job: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Write the folded generator with a fixed batch; the inputs by name."""
+    inputs = {name: arrays[name] for name in ("z", "c") if name in arrays}
+    weights = {name[2:]: array for name, array in arrays.items() if name.startswith("g/")}
+    model = build(job["generator"], weights, layout="nchw").eval()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            tuple(torch.from_numpy(array) for array in inputs.values()),
+            str(path),
+            input_names=list(inputs),
+            output_names=["images"],
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    return inputs

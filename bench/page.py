@@ -1,0 +1,88 @@
+"""A result as one HTML file that loads nothing: bars in the tables, conditions, and what was refused."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from fastgan.bench.engines import OURS
+from fastgan.bench.race import Record
+from fastgan.bench.report import by_case, conditions, ordered
+
+_TEMPLATES = Path(__file__).parent
+
+
+def page(result: dict[str, Any]) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    tables = [_table(title, records) for title, records in by_case(result["records"]).items()]
+    return environment.get_template("page.html").render(
+        suite=result["suite"],
+        conditions=conditions(result["machine"]).splitlines(),
+        tables=tables,
+        notes=result["notes"],
+        interrupted=result["interrupted"],
+        sentence=sentence(result["records"]),
+    )
+
+
+def sentence(records: list[Record]) -> str | None:
+    """How fastgan stands against the best peer over all cases, best and worst."""
+    ratios = sorted(
+        (record["ratio_to_best_peer"], f"{record['suite']}, {record['case']}, batch {record['batch']}", record)
+        for record in records
+        if record["backend"] == OURS
+        and record["suite"] not in ("generate", "memory")
+        and record["waiting"] == "passive"
+        and record["ratio_to_best_peer"]
+    )
+    if not ratios:
+        return None
+    (low, worst, slow), (high, best, fast) = ratios[0], ratios[-1]
+    said = f"fastgan runs at {high:.2f} times the speed of the best peer ({fast['best_peer']}; {best})"
+    if len(ratios) > 1:
+        said += f", and at {low:.2f} times where it does worst ({slow['best_peer']}; {worst})"
+    return said + "."
+
+
+def _table(title: str, records: list[Record]) -> dict[str, Any]:
+    memory, generate = (records[0]["suite"] == suite for suite in ("memory", "generate"))
+    rows = records if memory or generate else ordered(records)
+    values = [_value(record) for record in rows]
+    top = max((value for value in values if value), default=1)
+    return {
+        "title": title,
+        "unit": "MB above the state before the step" if memory else "images per second",
+        "against": "of memory" if generate else "of the best peer",
+        "rows": [_row(record, value, top) for record, value in zip(rows, values, strict=True)],
+    }
+
+
+def _value(record: Record) -> float | None:
+    if record.get("bytes"):
+        transient = record["bytes"]["transient"]
+        return transient / 1e6 if transient else None
+    return record["img_per_s"]["p50"] if record["img_per_s"] else None
+
+
+def _row(record: Record, value: float | None, top: float) -> dict[str, Any]:
+    speed, share, ratio = record["img_per_s"], record["roofline_fraction"], record["ratio_to_best_peer"]
+    generate = record["suite"] == "generate"
+    if record["suite"] == "memory" and ratio:
+        ratio = 1 / ratio  # bytes as a share of the peer's
+    return {
+        "name": record["case"] if generate else record["backend"],
+        "ours": record["backend"] == OURS and not generate,
+        "refused": None if value is not None else record["refused"] or "not measured",
+        "value": "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
+        "spread": f"{speed['p20']:.4g} to {speed['p80']:.4g}" if speed else "",
+        "ratio": f"{ratio:.2f}" if ratio else "",
+        "roofline": f"{share:.2f}" if share else "",
+        "error": f"{record['max_rel_err']:.0e}" if record["max_rel_err"] is not None else "",
+        "bar": round(100 * (value or 0) / top, 2),
+    }

@@ -1,0 +1,137 @@
+"""Suite `ops`: each chain operator on the layers of the presets, and gan_loss; against ATen and stock torch."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from fastgan.bench import gan_loss
+from fastgan.bench.cases import Case
+from fastgan.bench.engines import OURS, Backend
+from fastgan.bench.engines.operator import forward, named
+from fastgan.bench.options import Options
+from fastgan.bench.race import Record, Say, race_all
+from torch import nn
+
+from fastgan import backends
+from fastgan.models import Discriminator, Generator
+
+BATCH = 64
+ROUNDS = 3
+PASSES = ("forward", "input grad", "weight grad")
+MODELS = (("keras", (64, 64), 3), ("dcgan", (64, 64), 3), ("keras", (28, 28), 1))
+TASK = "operator"
+BACKENDS = (
+    Backend(OURS, "operator", (TASK,), options={"backend": "cpu"}),
+    Backend("aten", "operator", (TASK,), options={"backend": "aten"}),
+    Backend("stock torch", "operator", (TASK,), options={"backend": "reference"}),
+)
+
+
+def run(options: Options, machine: dict[str, Any], records: list[Record], notes: list[str], say: Say) -> None:
+    """All layers and passes, then gan_loss; the shapes on which we lose are added to `notes`."""
+    rounds = options.rounds or ROUNDS
+    try:
+        race_all(cases(options), BACKENDS, options, rounds, machine, records, say)
+        gan_loss.run(options, rounds, machine, records, say)
+    finally:
+        notes += losers(records)
+
+
+def losers(records: list[Record]) -> list[str]:
+    """One line for each case on which a peer is faster."""
+    return [
+        f"slower than {record['best_peer']} on {record['case']}, batch {record['batch']}: "
+        f"{record['ratio_to_best_peer']:.2f} of its speed"
+        for record in records
+        if record["backend"] == OURS
+        and record["waiting"] == "passive"
+        and record["ratio_to_best_peer"] is not None
+        and record["ratio_to_best_peer"] < 1
+    ]
+
+
+def cases(options: Options) -> list[Case]:
+    """Every layer once, each pass; sizes scaled to `options.size` and `options.width`."""
+    found: dict[str, dict[str, Any]] = {}
+    for preset, size, channels in MODELS:
+        size = size if options.size == (64, 64) else options.size
+        for layer in layers(preset, size, channels, options.width):
+            found.setdefault(_name(layer), layer)
+    batch = options.batch or BATCH
+    return [_case(name, layer, which, batch) for name, layer in found.items() for which in PASSES]
+
+
+def layers(preset: str, size: tuple[int, int], channels: int, width: int) -> list[dict[str, Any]]:
+    """The convolutions of both networks, from input to output."""
+    generator = Generator(size, channels, width=width, preset=preset)
+    networks = (generator, Discriminator(size, channels, width=width, preset=preset))
+    found = []
+    for network in networks:
+        # Preset keras begins with a linear map to 4 to 7 pixels a side, dcgan with one pixel.
+        sides = tuple(size)
+        if network is generator:
+            while preset == "keras" and min(sides) >= 8:
+                sides = tuple(side // 2 for side in sides)
+            sides = sides if preset == "keras" else (1, 1)
+        modules = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+        for i, conv in enumerate(modules):
+            found.append(_layer(conv, sides, first=i == 0 and not (network is generator and preset == "keras")))
+            found[-1]["statistics"] = i < len(modules) - 1 and (network is generator or (preset == "dcgan" and i > 0))
+            sides = found[-1]["output_size"]
+    return found
+
+
+def _layer(conv: nn.Conv2d | nn.ConvTranspose2d, sides: tuple[int, ...], first: bool) -> dict[str, Any]:
+    transposed = isinstance(conv, nn.ConvTranspose2d)
+    geometry = zip(sides, conv.kernel_size, conv.stride, conv.padding, strict=True)
+    if transposed:
+        after = tuple((side - 1) * step - 2 * pad + kernel for side, kernel, step, pad in geometry)
+    else:
+        after = tuple((side + 2 * pad - kernel) // step + 1 for side, kernel, step, pad in geometry)
+    return {
+        "transposed": transposed,
+        "inner": conv.in_channels,
+        "outer": conv.out_channels,
+        "kernel": list(conv.kernel_size),
+        "stride": list(conv.stride),
+        "padding": list(conv.padding),
+        "input_size": list(sides),
+        "output_size": list(after),
+        "plain_input": first,  # nothing in front: no scale, shift or activation
+    }
+
+
+def _name(layer: dict[str, Any]) -> str:
+    kind = "transposed" if layer["transposed"] else "plain"
+    sizes = " to ".join("x".join(map(str, layer[key])) for key in ("input_size", "output_size"))
+    return f"{kind} {layer['inner']} to {layer['outer']}, {sizes}" + (", statistics" if layer["statistics"] else "")
+
+
+def _case(name: str, layer: dict[str, Any], which: str, batch: int) -> Case:
+    random = np.random.default_rng(0)
+
+    def normal(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape, dtype=np.float32)
+
+    ends = (layer["inner"], layer["outer"]) if layer["transposed"] else (layer["outer"], layer["inner"])
+    inputs = {"x": normal(batch, layer["inner"], *layer["input_size"]), "weight": normal(*ends, *layer["kernel"])}
+    if not layer["plain_input"]:
+        inputs |= {"scale": 1 + 0.2 * normal(1, layer["inner"]), "shift": 0.2 * normal(1, layer["inner"])}
+    if which != "forward":
+        inputs["grad_output"] = normal(batch, layer["outer"], *layer["output_size"])
+    small = layer["input_size"] if layer["transposed"] else layer["output_size"]
+    flops = 2 * layer["inner"] * layer["outer"] * int(np.prod(layer["kernel"])) * int(np.prod(small))
+    job = {"layer": layer, "pass": which}
+    return Case("ops", f"{name}, {which}", batch, TASK, job, {}, inputs, flops, expected)
+
+
+def expected(case: Case) -> dict[str, np.ndarray]:
+    """The definition in float64."""
+    tensors = {name: torch.from_numpy(array).double() for name, array in case.inputs.items()}
+    x, weight = tensors["x"].requires_grad_(), tensors["weight"].requires_grad_()
+    with backends.use_backend("reference"):
+        result = forward(case.job["layer"], x, weight, tensors.get("scale"), tensors.get("shift"))
+        if case.job["pass"] != "forward":
+            wanted = x if case.job["pass"] == "input grad" else weight
+            result = torch.autograd.grad(result.output, wanted, tensors["grad_output"])
+    return named(result, case.job)
