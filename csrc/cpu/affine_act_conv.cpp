@@ -23,6 +23,23 @@ std::vector<int64_t> tap_offsets(const Convolution& shape, const int64_t (&strid
   return offsets;
 }
 
+// The sixteen taps of a full panel and one input channel, `tap_stride` apart: turned in a square that stays
+// in registers and the first-level cache. Returns 0 times them all, which is not 0 if one is not finite.
+template <class In, class T>
+T pack_square(const In* from, int64_t stride, const int64_t* taps, int64_t tap_stride, T* to) {
+  T square[16][kPanel], zeros[kPanel] = {};
+  for (int64_t k = 0; k < kPanel; ++k) {
+    for (int t = 0; t < 16; ++t) square[t][k] = to_compute(from[k * stride + taps[t]]);
+  }
+  for (int t = 0; t < 16; ++t) {
+    for (int64_t k = 0; k < kPanel; ++k) zeros[k] += square[t][k] * T(0);
+    for (int64_t k = 0; k < kPanel; ++k) to[t * tap_stride + k] = square[t][k];
+  }
+  T zero = 0;
+  for (int64_t k = 0; k < kPanel; ++k) zero += zeros[k];
+  return zero;
+}
+
 // Taps are innermost in the usual layouts: all of one input channel, so that each line is read once.
 template <class In, class T>
 bool pack_panel(const Convolution& shape, const std::vector<int64_t>& taps, const In* weight,
@@ -32,6 +49,10 @@ bool pack_panel(const Convolution& shape, const std::vector<int64_t>& taps, cons
   for (int64_t c = 0; c < shape.in_channels; ++c) {
     const In* const from = weight + panel * kPanel * stride[0] + c * stride[1];
     T* to = packed + c * kPanel;
+    if (used == kPanel && taps.size() == 16) {
+      finite &= pack_square(from, stride[0], taps.data(), shape.in_channels * kPanel, to) == T(0);
+      continue;
+    }
     for (const int64_t tap : taps) {
       for (int64_t k = 0; k < used; ++k) {
         to[k] = to_compute(from[k * stride[0] + tap]);

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "common/half.h"
@@ -15,6 +18,10 @@
 #include "cpu/feature_rows.h"
 #include "cpu/channel_moments.h"
 #include "cpu/affine_act_conv_kernel.h"
+#include "cpu/minimal_transforms.h"
+#include "cpu/minimal_correlation_kernel.h"
+#include "cpu/narrow_correlation_kernel.h"
+#include "cpu/correlate.h"
 #include "cpu/affine_act_conv_forward_kernel.h"
 // clang-format on
 

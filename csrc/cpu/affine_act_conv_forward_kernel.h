@@ -1,6 +1,6 @@
 // affine_act_conv, forward: what is done with the sums of a panel. For sources of one capability.
 //
-// Needs before it: <algorithm>, <vector>, common/moments.h, cpu/affine_act_conv_kernel.h.
+// Needs before it: <algorithm>, <vector>, common/moments.h, cpu/correlate.h.
 
 namespace fastgan::cpu {
 namespace {
@@ -25,7 +25,9 @@ class ForwardFinish {
     for (int64_t i = 0; i < count; ++i, sums += kTile<T>) {
       In* const out = out_ + pixels[i].output * channels_ + panel * kPanel;
       if (used == kPanel) {
-        for (int64_t k = 0; k < kPanel; ++k) out[k] = Rounded<In>::from(sums[k] + bias[k]);
+        T y[kPanel];  // between the reads and the writes, which the compiler must think may overlap
+        for (int64_t k = 0; k < kPanel; ++k) y[k] = sums[k] + bias[k];
+        for (int64_t k = 0; k < kPanel; ++k) out[k] = Rounded<In>::from(y[k]);
       } else {
         for (int64_t k = 0; k < used; ++k) out[k] = Rounded<In>::from(sums[k] + bias[k]);
       }
@@ -59,7 +61,7 @@ void run_forward(const AffineActConvArguments& a, ParallelFor pool) {
     using T = typename decltype(types)::T;
     const ActivatedRows<In, T> rows(a.input, a.affine, a.shape.in_channels);
     const ForwardFinish<In, T> finish(a);
-    Correlation<T>(a.shape, a.images, a.weight).run(pool, rows, finish);
+    correlate<T>(a.shape, a.images, a.weight, pool, rows, finish);
     if (a.mean != nullptr) finish.statistics(a.images, static_cast<T*>(a.mean), static_cast<T*>(a.var));
   });
 }

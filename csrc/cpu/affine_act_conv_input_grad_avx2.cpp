@@ -2,6 +2,9 @@
 #if defined(__x86_64__)
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "common/half.h"
@@ -12,6 +15,10 @@
 #include "cpu/vector.h"
 #include "cpu/feature_rows.h"
 #include "cpu/affine_act_conv_kernel.h"
+#include "cpu/minimal_transforms.h"
+#include "cpu/minimal_correlation_kernel.h"
+#include "cpu/narrow_correlation_kernel.h"
+#include "cpu/correlate.h"
 #include "cpu/affine_act_conv_input_grad_kernel.h"
 // clang-format on
 

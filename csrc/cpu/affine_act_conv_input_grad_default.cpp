@@ -1,6 +1,9 @@
 // affine_act_conv, the input gradient, for the compiler's baseline.
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "common/half.h"
@@ -10,6 +13,10 @@
 #include "cpu/vector.h"
 #include "cpu/feature_rows.h"
 #include "cpu/affine_act_conv_kernel.h"
+#include "cpu/minimal_transforms.h"
+#include "cpu/minimal_correlation_kernel.h"
+#include "cpu/narrow_correlation_kernel.h"
+#include "cpu/correlate.h"
 #include "cpu/affine_act_conv_input_grad_kernel.h"
 // clang-format on
 

@@ -1,7 +1,7 @@
 // The input gradient of affine_act_conv: the other convolution of dy, and what is done with its sums dz. For
 // sources of one capability.
 //
-// Needs before it: <algorithm>, <vector>, cpu/affine_act_conv_kernel.h.
+// Needs before it: <algorithm>, <vector>, cpu/correlate.h.
 
 namespace fastgan::cpu {
 namespace {
@@ -118,7 +118,7 @@ void run_input_grad(const AffineActConvInputGradArguments& a, ParallelFor pool) 
     using T = typename decltype(types)::T;
     const GradientRows<In, T> rows(a.gradient, a.shape.in_channels);
     const InputGradFinish<In, T> finish(a);
-    Correlation<T>(a.shape, a.images, a.weight).run(pool, rows, finish);
+    correlate<T>(a.shape, a.images, a.weight, pool, rows, finish);
     finish.store(a);
   });
 }

@@ -114,6 +114,33 @@ class Correlation {
     });
   }
 
+  // For another algorithm that cannot do some outputs: their sums, one block of one image at a time.
+  const Phase& phase(int64_t index) const { return phases_[index]; }
+
+  Pixel pixel(const Phase& phase, int64_t image, int64_t y, int64_t x) const {
+    Pixel next{image, y, x, 0, 0};
+    return placed(phase, image, next);
+  }
+
+  // An image as `sum` reads it.
+  struct LoadedImage {
+    int64_t image = -1;
+    std::vector<T> scratch;
+  };
+
+  // pixels: kBlock places, `count` of them taken, all of one image; sums [kBlock][kTile].
+  template <class Rows>
+  void sum(const Rows& rows, const Phase& phase, int64_t panel, Pixel* pixels, int64_t count,
+           LoadedImage& loaded, T* sums) const {
+    if (count == 0) return;
+    if (loaded.image != pixels->image) {
+      loaded.scratch.assign(static_cast<size_t>(image_size_), T(0));
+      loaded.image = pixels->image;
+      load(rows, loaded.image, loaded.scratch.data());
+    }
+    sum_pixels(phase, panel, pixels, count, loaded.scratch.data(), sums);
+  }
+
  private:
   static constexpr int64_t kTilePanels = kTile<T> / kPanel;
 
@@ -139,28 +166,13 @@ class Correlation {
   template <class Finish>
   void run_phase(const Phase& phase, int64_t panel, int64_t first, int64_t last, const T* scratch,
                  const Finish& finish) const {
-    const T* const weights = static_cast<const T*>(weight_.data) + panel * panel_size() +
-                             phase.first_tap * shape_.in_channels * kPanel;
     Pixel pixels[kBlock], next{first, 0, 0, 0, 0};
     alignas(64) T sums[kBlock * kTile<T>];
     const int64_t total = (last - first) * phase.y.count * phase.x.count;
     for (int64_t done = 0; done < total; done += kBlock) {
       const int64_t count = std::min(kBlock, total - done);
       for (int64_t i = 0; i < count; ++i) pixels[i] = placed(phase, first, next);
-      // A tail repeats its last pixel.
-      for (int64_t i = count; i < kBlock; ++i) pixels[i] = pixels[count - 1];
-      if (phase.y.taps * phase.x.taps * shape_.in_channels == 0) {
-        std::memset(sums, 0, sizeof sums);
-      } else if (weight_.finite) {
-        sum_block(phase, panel, pixels, count, scratch, weights, sums);
-      } else {
-        for (int64_t each = panel; each < last_panel(panel); ++each) {
-          for (int64_t i = 0; i < count; ++i) {
-            sum_inside(phase, pixels[i], scratch, weights + (each - panel) * panel_size(),
-                       sums + i * kTile<T> + (each - panel) * kPanel);
-          }
-        }
-      }
+      sum_pixels(phase, panel, pixels, count, scratch, sums);
       for (int64_t each = panel; each < last_panel(panel); ++each) {
         finish.pixels(each, pixels, count, sums + (each - panel) * kPanel);
       }
@@ -184,6 +196,26 @@ class Correlation {
       }
     }
     return pixel;
+  }
+
+  // The sums of `count` of kBlock places for pixels; a tail repeats the last one.
+  void sum_pixels(const Phase& phase, int64_t panel, Pixel* pixels, int64_t count, const T* scratch,
+                  T* sums) const {
+    const T* const weights = static_cast<const T*>(weight_.data) + panel * panel_size() +
+                             phase.first_tap * shape_.in_channels * kPanel;
+    for (int64_t i = count; i < kBlock; ++i) pixels[i] = pixels[count - 1];
+    if (phase.y.taps * phase.x.taps * shape_.in_channels == 0) {
+      std::memset(sums, 0, kBlock * kTile<T> * sizeof(T));
+    } else if (weight_.finite) {
+      sum_block(phase, panel, pixels, count, scratch, weights, sums);
+    } else {
+      for (int64_t each = panel; each < last_panel(panel); ++each) {
+        for (int64_t i = 0; i < count; ++i) {
+          sum_inside(phase, pixels[i], scratch, weights + (each - panel) * panel_size(),
+                     sums + i * kTile<T> + (each - panel) * kPanel);
+        }
+      }
+    }
   }
 
   void sum_block(const Phase& phase, int64_t panel, const Pixel* pixels, int64_t count, const T* scratch,

@@ -1,7 +1,10 @@
 // affine_act_conv, the weight gradient, with AVX-512.
 #if defined(__x86_64__)
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "common/half.h"
@@ -11,6 +14,8 @@
 #include "cpu/avx512_begin.h"
 #include "cpu/vector.h"
 #include "cpu/feature_rows.h"
+#include "cpu/minimal_transforms.h"
+#include "cpu/minimal_weight_grad_kernel.h"
 #include "cpu/affine_act_conv_weight_grad_kernel.h"
 // clang-format on
 

@@ -1,6 +1,9 @@
 // affine_act_conv, the weight gradient, for the compiler's baseline.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "common/half.h"
@@ -9,6 +12,8 @@
 // clang-format off
 #include "cpu/vector.h"
 #include "cpu/feature_rows.h"
+#include "cpu/minimal_transforms.h"
+#include "cpu/minimal_weight_grad_kernel.h"
 #include "cpu/affine_act_conv_weight_grad_kernel.h"
 // clang-format on
 

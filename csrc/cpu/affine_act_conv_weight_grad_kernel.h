@@ -7,7 +7,8 @@
 // left out by the bounds of the loops. One tile belongs to one thread, and the chunks are a function of the
 // shape.
 //
-// Needs before it: <algorithm>, <vector>, cpu/affine_act_conv.h, cpu/feature_rows.h, cpu/vector.h.
+// Needs before it: <algorithm>, <vector>, cpu/affine_act_conv.h, cpu/feature_rows.h, cpu/vector.h,
+// cpu/minimal_weight_grad_kernel.h.
 
 namespace fastgan::cpu {
 namespace {
@@ -223,13 +224,23 @@ void run_weight_grad(const AffineActConvWeightGradArguments& a, ParallelFor pool
     using T = typename decltype(types)::T;
     const ActivatedRows<In, T> input(a.input, a.affine, a.shape.in_channels);
     const GradientRows<In, T> gradient(a.gradient, a.shape.out_channels);
+    In* const out = static_cast<In*>(a.d_weight);
+    if constexpr (std::is_same_v<T, float> && FASTGAN_VECTOR_BYTES >= 32) {
+      if (minimal_weight_grad_wins(a.shape)) {
+        MinimalWeightGrad<T> grad(a.shape, a.images);
+        if (a.shape.transposed ? grad.run(pool, input, gradient, out)
+                               : grad.run(pool, gradient, input, out)) {
+          return;
+        }
+      }
+    }
     WeightGrad<T> grad(a.shape, a.images);
     if (a.shape.transposed) {
       grad.run(pool, input, gradient);
     } else {
       grad.run(pool, gradient, input);
     }
-    grad.store(pool, static_cast<In*>(a.d_weight));
+    grad.store(pool, out);
   });
 }
 

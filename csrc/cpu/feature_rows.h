@@ -12,6 +12,10 @@ void read_row(const FeatureMap& map, int64_t image, int64_t y, int64_t first_x, 
               int64_t channels, T* row) {
   const In* const from =
       static_cast<const In*>(map.data) + image * map.stride[0] + y * map.stride[2] + first_x * map.stride[3];
+  if (map.stride[1] == 1 && map.stride[3] == channels) {
+    for (int64_t i = 0; i < count * channels; ++i) row[i] = to_compute(from[i]);
+    return;
+  }
   if (map.stride[1] == 1) {
     for (int64_t x = 0; x < count; ++x) {
       const In* const pixel = from + x * map.stride[3];
@@ -134,6 +138,10 @@ class GradientRows {
     const FeatureMap& map = gradient_.grad_output;
     const In* const from = static_cast<const In*>(map.data) + image * map.stride[0] + y * map.stride[2] +
                            first_x * map.stride[3];
+    if (map.stride[1] == 1 && map.stride[3] == channels_) {
+      for (int64_t i = 0; i < count * channels_; ++i) row[i] += to_compute(from[i]);
+      return;
+    }
     if (map.stride[1] == 1) {
       for (int64_t x = 0; x < count; ++x) {
         const In* const pixel = from + x * map.stride[3];
