@@ -83,7 +83,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _usage(error) -> int:
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")  # how some versions of typer begin a reason
     if "\n" in message:  # called without a command: typer's message is the help
         sys.stderr.write(message + "\n")
         return 2

@@ -167,3 +167,15 @@ def test_every_help_ends_with_a_line_that_works():
     assert code == 0
     for command in ("info", "data", "demo", "train", "generate", "study", "report", "verify"):
         assert command in out
+
+
+def test_a_wrong_choice_lists_the_right_ones():
+    refused(
+        2,
+        "Invalid value for '--format': 'tiff' is not one of 'fastgan', 'onnx', 'torch'",
+        "export",
+        "R",
+        "--format",
+        "tiff",
+    )
+    refused(2, "SUITE must be one of quick, generator, train-step", "bench", "speed")
