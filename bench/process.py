@@ -1,5 +1,6 @@
 """An engine in a process of its own, as the benchmark sees it."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -92,7 +93,8 @@ class EngineProcess:
             self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._said):
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # a request that the process did not live to read
+                pipe.close()
 
     def _ask(self, header: dict[str, Any], arrays: dict[str, np.ndarray] | None = None) -> Message:
         try:
