@@ -1,4 +1,4 @@
-"""Backend choice of `conv2d_bn_act`: the reference is the one backend."""
+"""`conv2d_bn_act` in stock torch, for what no chain takes: groups, dilation, steep slopes, string padding."""
 
 from fastgan.reference.conv2d_bn_act import conv2d_bn_act
 

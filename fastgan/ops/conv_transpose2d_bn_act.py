@@ -1,4 +1,4 @@
-"""Backend choice of `conv_transpose2d_bn_act`: the reference is the one backend."""
+"""`conv_transpose2d_bn_act` in stock torch, for what no chain takes: groups, dilation, steep slopes, string padding."""
 
 from fastgan.reference.conv_transpose2d_bn_act import conv_transpose2d_bn_act
 

@@ -16,11 +16,9 @@ from support.processes import run_python
 
 from fastgan import native
 
-needs_host = pytest.mark.skipif(native.host() is None, reason="no host module")
 
-
-@needs_host
-def test_the_peak_is_that_of_multiply_adds():
+def test_the_peak_is_that_of_multiply_adds(need):
+    need(native.host_missing(), "cpu")
     peak = native.host().fma_peak(1, 0.02)
     assert 1e9 < peak < 1e12  # one core: 1 a cycle at 1 GHz, 64 a cycle at 6 GHz
     for arguments in ((0, 0.1), (1, 0.0)):
@@ -89,10 +87,10 @@ def test_a_foreign_python_needs_no_fastgan(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_counting_allocator_counts(tmp_path):
+def test_the_counting_allocator_counts(tmp_path, need):
     counter = build_counter(tmp_path)
-    if counter is None:
-        pytest.skip("no C compiler")
+    # It is C that is preloaded, built where it is used: without a compiler there is nothing to count with.
+    need("no C compiler" if counter is None else None, "cc")
     code = """
 from fastgan.bench.allocations import Counter
 import torch
