@@ -25,9 +25,9 @@ class ForwardFinish {
     for (int64_t i = 0; i < count; ++i, sums += kTile<T>) {
       In* const out = out_ + pixels[i].output * channels_ + panel * kPanel;
       if (used == kPanel) {
-        T y[kPanel];  // between the reads and the writes, which the compiler must think may overlap
-        for (int64_t k = 0; k < kPanel; ++k) y[k] = sums[k] + bias[k];
-        for (int64_t k = 0; k < kPanel; ++k) out[k] = Rounded<In>::from(y[k]);
+        for (int64_t k = 0; k < kPanel; k += kLanes<T>) {
+          write_stored<In, T>(out + k, read_vector(sums + k) + read_vector(bias + k));
+        }
       } else {
         for (int64_t k = 0; k < used; ++k) out[k] = Rounded<In>::from(sums[k] + bias[k]);
       }

@@ -17,6 +17,7 @@ class InputGradFinish {
         channels_(a.shape.out_channels),
         width_(a.shape.out_size[1]),
         pixels_(a.shape.out_pixels()),
+        has_rows_(input_.stride[1] == 1 && input_.stride[2] == width_ * input_.stride[3]),
         needs_v_(affine_.activation() != Activation::kNone),
         needs_x_(needs_v_ || a.d_scale != nullptr),
         by_scale_(sums(a, a.d_scale)),
@@ -24,13 +25,20 @@ class InputGradFinish {
 
   void pixels(int64_t panel, const Pixel* pixels, int64_t count, const T* sums) const {
     const int64_t used = std::min(kPanel, channels_ - panel * kPanel);
+    const auto take = [&](auto activation) {
+      if (used == kPanel && (has_rows_ || !needs_x_)) {
+        whole_panel<decltype(activation)::value>(panel, pixels, count, sums);
+      } else {
+        each_pixel<decltype(activation)::value>(panel, used, pixels, count, sums);
+      }
+    };
     switch (affine_.activation()) {
       case Activation::kLeakyRelu:
-        return each_pixel<Activation::kLeakyRelu>(panel, used, pixels, count, sums);
+        return take(Constant<Activation::kLeakyRelu>());
       case Activation::kRelu:
-        return each_pixel<Activation::kRelu>(panel, used, pixels, count, sums);
+        return take(Constant<Activation::kRelu>());
       default:
-        return each_pixel<Activation::kNone>(panel, used, pixels, count, sums);
+        return take(Constant<Activation::kNone>());
     }
   }
 
@@ -48,6 +56,80 @@ class InputGradFinish {
   }
 
   int64_t padded() const { return panels(channels_) * kPanel; }
+
+  // Sums of a vector of channels, of products exact in double.
+  class VectorSums {
+   public:
+    explicit VectorSums(double* to) : to_(to) {
+      for (int i = 0; i < kParts; ++i) part_[i] = read_vector(to + i * kLanes<double>);
+    }
+    void add(Vector<T> value) {
+      T lanes[kLanes<T>];
+      write_vector(lanes, value);
+      for (int i = 0; i < kParts; ++i) part_[i] += read_doubles(lanes + i * kLanes<double>);
+    }
+    void add_product(Vector<T> a, Vector<T> b) {
+      T left[kLanes<T>], right[kLanes<T>];
+      write_vector(left, a), write_vector(right, b);
+      for (int i = 0; i < kParts; ++i)
+        part_[i] += read_doubles(left + i * kLanes<double>) * read_doubles(right + i * kLanes<double>);
+    }
+    void store() const {
+      for (int i = 0; i < kParts; ++i) write_vector(to_ + i * kLanes<double>, part_[i]);
+    }
+
+   private:
+    static constexpr int kParts = kLanes<T> / kLanes<double>;
+    double* to_;
+    Vector<double> part_[kParts];
+  };
+
+  template <Activation activation>
+  void whole_panel(int64_t panel, const Pixel* pixels, int64_t count, const T* sums) const {
+    for (int64_t begin = 0, end; begin < count; begin = end) {
+      for (end = begin + 1; end < count && pixels[end].image == pixels[begin].image;) ++end;
+      for (int64_t k = 0; k < kPanel; k += kLanes<T>) {
+        const T* const from = sums + begin * kTile<T> + k;
+        if (by_scale_.empty() && by_shift_.empty()) {
+          one_vector<activation, false>(panel * kPanel + k, pixels + begin, pixels + end, from);
+        } else {
+          one_vector<activation, true>(panel * kPanel + k, pixels + begin, pixels + end, from);
+        }
+      }
+    }
+  }
+
+  // A vector of channels of some pixels of one image.
+  template <Activation activation, bool with_sums>
+  void one_vector(int64_t channel, const Pixel* pixel, const Pixel* last, const T* sums) const {
+    const int64_t image = pixel->image;
+    const Vector<T> scale = read_vector(affine_.scale(image) + channel);
+    const Vector<T> shift = read_vector(affine_.shift(image) + channel);
+    const In* const input = static_cast<const In*>(input_.data) + image * input_.stride[0] + channel;
+    double unused[kLanes<T>] = {};
+    const auto place = [&](std::vector<double>& all) {
+      return all.empty() ? unused : all.data() + image * padded() + channel;
+    };
+    VectorSums by_scale(place(by_scale_)), by_shift(place(by_shift_));
+    for (; pixel != last; ++pixel, sums += kTile<T>) {
+      Vector<T> dv = read_vector(sums), x = {};
+      if (needs_x_) x = read_stored<T>(input + (pixel->output - image * pixels_) * input_.stride[3]);
+      const Vector<T> v = scale * x + shift;
+      if constexpr (activation == Activation::kLeakyRelu) dv = v > T(0) ? dv : dv * affine_.negative_slope();
+      if constexpr (activation == Activation::kRelu) dv = v <= T(0) ? Vector<T>{} : dv;
+      if (d_input_ != nullptr) {
+        write_stored<In, T>(d_input_ + pixel->output * channels_ + channel, scale * dv);
+      }
+      if constexpr (with_sums) {
+        by_scale.add_product(dv, x);
+        by_shift.add(dv);
+      }
+    }
+    if constexpr (with_sums) {
+      by_scale.store();
+      by_shift.store();
+    }
+  }
 
   template <Activation activation>
   void each_pixel(int64_t panel, int64_t used, const Pixel* pixels, int64_t count, const T* sums) const {
@@ -108,6 +190,7 @@ class InputGradFinish {
   Affine<T> affine_;
   In* d_input_;
   int64_t channels_, width_, pixels_;
+  bool has_rows_;  // of pixels, each `stride[3]` after the one before it
   bool needs_v_, needs_x_;
   mutable std::vector<double> by_scale_, by_shift_;  // [image][channel], each written by the item that has it
 };

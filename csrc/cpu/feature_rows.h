@@ -1,31 +1,58 @@
 // Rows of feature maps in the compute type, [x][channel]: read from any layout, transformed in place. For
 // kernel headers, as vector.h is.
 //
-// Needs before it: <vector>, common/half.h, cpu/affine_act_conv.h.
+// Needs before it: <type_traits>, <vector>, common/half.h, cpu/affine_act_conv.h, cpu/vector.h.
 
 namespace fastgan::cpu {
 namespace {
 
-// row[x][c] = map[image, c, y, first_x + x] for x < count.
+// A vector of a map in the compute type; and one rounded to the stored type.
+template <class T, class In>
+inline Vector<T> read_stored(const In* from) {
+  if constexpr (std::is_same_v<In, T>) {
+    return read_vector(from);
+  } else {
+    T wide[kLanes<T>];
+    for (int i = 0; i < kLanes<T>; ++i) wide[i] = to_compute(from[i]);
+    return read_vector(wide);
+  }
+}
+
+template <class In, class T>
+inline void write_stored(In* to, Vector<T> value) {
+  if constexpr (std::is_same_v<In, T>) {
+    write_vector(to, value);
+  } else {
+    T wide[kLanes<T>];
+    write_vector(wide, value);
+    for (int i = 0; i < kLanes<T>; ++i) to[i] = Rounded<In>::from(wide[i]);
+  }
+}
+
+struct Channels {
+  int64_t first, count;
+};
+
+// row[x][c] = map[image, first + c, y, first_x + x] for x < count, c < channels.count.
 template <class In, class T>
 void read_row(const FeatureMap& map, int64_t image, int64_t y, int64_t first_x, int64_t count,
-              int64_t channels, T* row) {
-  const In* const from =
-      static_cast<const In*>(map.data) + image * map.stride[0] + y * map.stride[2] + first_x * map.stride[3];
-  if (map.stride[1] == 1 && map.stride[3] == channels) {
-    for (int64_t i = 0; i < count * channels; ++i) row[i] = to_compute(from[i]);
+              const Channels& channels, T* row) {
+  const In* const from = static_cast<const In*>(map.data) + image * map.stride[0] +
+                         channels.first * map.stride[1] + y * map.stride[2] + first_x * map.stride[3];
+  if (map.stride[1] == 1 && map.stride[3] == channels.count) {
+    for (int64_t i = 0; i < count * channels.count; ++i) row[i] = to_compute(from[i]);
     return;
   }
   if (map.stride[1] == 1) {
     for (int64_t x = 0; x < count; ++x) {
       const In* const pixel = from + x * map.stride[3];
-      for (int64_t c = 0; c < channels; ++c) row[x * channels + c] = to_compute(pixel[c]);
+      for (int64_t c = 0; c < channels.count; ++c) row[x * channels.count + c] = to_compute(pixel[c]);
     }
     return;
   }
-  for (int64_t c = 0; c < channels; ++c) {
+  for (int64_t c = 0; c < channels.count; ++c) {
     const In* const plane = from + c * map.stride[1];
-    for (int64_t x = 0; x < count; ++x) row[x * channels + c] = to_compute(plane[x * map.stride[3]]);
+    for (int64_t x = 0; x < count; ++x) row[x * channels.count + c] = to_compute(plane[x * map.stride[3]]);
   }
 }
 
@@ -56,15 +83,6 @@ class Affine {
   std::vector<T> ones_, zeros_;
 };
 
-template <Activation activation, class T>
-void apply_row(const T* scale, const T* shift, T negative_slope, int64_t count, int64_t channels, T* row) {
-  for (int64_t x = 0; x < count; ++x, row += channels) {
-    for (int64_t c = 0; c < channels; ++c) {
-      row[c] = activate<activation>(scale[c] * row[c] + shift[c], negative_slope);
-    }
-  }
-}
-
 // What a convolution reads: act(scale * input + shift).
 template <class In, class T>
 class ActivatedRows {
@@ -72,22 +90,51 @@ class ActivatedRows {
   ActivatedRows(const FeatureMap& input, const AffineAct& affine, int64_t channels)
       : input_(input), affine_(affine, channels), channels_(channels) {}
 
+  // row[x][c] for all channels, or some.
   void read(int64_t image, int64_t y, int64_t first_x, int64_t count, T* row) const {
-    read_row<In>(input_, image, y, first_x, count, channels_, row);
-    if (affine_.identity()) return;
-    const T *scale = affine_.scale(image), *shift = affine_.shift(image);
+    read(image, y, first_x, count, {0, channels_}, row);
+  }
+
+  void read(int64_t image, int64_t y, int64_t first_x, int64_t count, const Channels& channels,
+            T* row) const {
+    if (affine_.identity()) return read_row<In>(input_, image, y, first_x, count, channels, row);
     switch (affine_.activation()) {
       case Activation::kLeakyRelu:
-        return apply_row<Activation::kLeakyRelu>(scale, shift, affine_.negative_slope(), count, channels_,
-                                                 row);
+        return activated<Activation::kLeakyRelu>(image, y, first_x, count, channels, row);
       case Activation::kRelu:
-        return apply_row<Activation::kRelu>(scale, shift, affine_.negative_slope(), count, channels_, row);
+        return activated<Activation::kRelu>(image, y, first_x, count, channels, row);
       default:
-        return apply_row<Activation::kNone>(scale, shift, affine_.negative_slope(), count, channels_, row);
+        return activated<Activation::kNone>(image, y, first_x, count, channels, row);
     }
   }
 
  private:
+  template <Activation activation>
+  void activated(int64_t image, int64_t y, int64_t first_x, int64_t count, const Channels& channels,
+                 T* row) const {
+    const T *scale = affine_.scale(image) + channels.first, *shift = affine_.shift(image) + channels.first;
+    const T slope = affine_.negative_slope();
+    if (input_.stride[1] == 1 && channels.count % kLanes<T> == 0) {
+      const In* from = static_cast<const In*>(input_.data) + image * input_.stride[0] + channels.first +
+                       y * input_.stride[2] + first_x * input_.stride[3];
+      for (int64_t x = 0; x < count; ++x, from += input_.stride[3], row += channels.count) {
+        for (int64_t c = 0; c < channels.count; c += kLanes<T>) {
+          Vector<T> v = read_vector(scale + c) * read_stored<T>(from + c) + read_vector(shift + c);
+          if constexpr (activation == Activation::kLeakyRelu) v = v > T(0) ? v : v * slope;
+          if constexpr (activation == Activation::kRelu) v = v <= T(0) ? Vector<T>{} : v;
+          write_vector(row + c, v);
+        }
+      }
+      return;
+    }
+    read_row<In>(input_, image, y, first_x, count, channels, row);
+    for (int64_t x = 0; x < count; ++x, row += channels.count) {
+      for (int64_t c = 0; c < channels.count; ++c) {
+        row[c] = activate<activation>(scale[c] * row[c] + shift[c], slope);
+      }
+    }
+  }
+
   FeatureMap input_;
   Affine<T> affine_;
   int64_t channels_;
@@ -114,44 +161,60 @@ class GradientRows {
     }
   }
 
+  // row[x][c] for all channels, or some.
   void read(int64_t image, int64_t y, int64_t first_x, int64_t count, T* row) const {
-    if (gradient_.grad_var != nullptr) {
-      read_row<In>(gradient_.output, image, y, first_x, count, channels_, row);
-      for (int64_t x = 0; x < count; ++x) centre(row + x * channels_);
-    } else {
-      for (int64_t x = 0; x < count; ++x) {
-        for (int64_t c = 0; c < channels_; ++c) row[x * channels_ + c] = by_mean_[c];
-      }
+    read(image, y, first_x, count, {0, channels_}, row);
+  }
+
+  void read(int64_t image, int64_t y, int64_t first_x, int64_t count, const Channels& channels,
+            T* row) const {
+    const bool given = gradient_.grad_output.data != nullptr;
+    if (gradient_.grad_var == nullptr && gradient_.grad_mean == nullptr && given) {
+      return read_row<In>(gradient_.grad_output, image, y, first_x, count, channels, row);
     }
-    if (gradient_.grad_output.data != nullptr) add(image, y, first_x, count, row);
+    if (gradient_.grad_var != nullptr) {
+      read_row<In>(gradient_.output, image, y, first_x, count, channels, row);
+      for (int64_t x = 0; x < count; ++x) centre(channels, row + x * channels.count);
+    } else {
+      for (int64_t x = 0; x < count; ++x)
+        std::copy_n(by_mean_.data() + channels.first, channels.count, row + x * channels.count);
+    }
+    if (given) add(image, y, first_x, count, channels, row);
   }
 
  private:
-  void centre(T* pixel) const {
-    const T *bias = bias_.data(), *mean = mean_.data(), *by_mean = by_mean_.data(), *by_var = by_var_.data();
-    for (int64_t c = 0; c < channels_; ++c) {
+  void centre(const Channels& channels, T* pixel) const {
+    const T *bias = bias_.data() + channels.first, *mean = mean_.data() + channels.first;
+    const T *by_mean = by_mean_.data() + channels.first, *by_var = by_var_.data() + channels.first;
+    const int64_t whole = channels.count - channels.count % kLanes<T>;
+    for (int64_t c = 0; c < whole; c += kLanes<T>) {
+      const Vector<T> centred = (read_vector(pixel + c) - read_vector(bias + c)) - read_vector(mean + c);
+      write_vector(pixel + c, read_vector(by_mean + c) + read_vector(by_var + c) * centred);
+    }
+    for (int64_t c = whole; c < channels.count; ++c) {
       pixel[c] = by_mean[c] + by_var[c] * ((pixel[c] - bias[c]) - mean[c]);
     }
   }
 
-  void add(int64_t image, int64_t y, int64_t first_x, int64_t count, T* row) const {
+  void add(int64_t image, int64_t y, int64_t first_x, int64_t count, const Channels& channels, T* row) const {
     const FeatureMap& map = gradient_.grad_output;
-    const In* const from = static_cast<const In*>(map.data) + image * map.stride[0] + y * map.stride[2] +
-                           first_x * map.stride[3];
-    if (map.stride[1] == 1 && map.stride[3] == channels_) {
-      for (int64_t i = 0; i < count * channels_; ++i) row[i] += to_compute(from[i]);
-      return;
-    }
-    if (map.stride[1] == 1) {
-      for (int64_t x = 0; x < count; ++x) {
-        const In* const pixel = from + x * map.stride[3];
-        for (int64_t c = 0; c < channels_; ++c) row[x * channels_ + c] += to_compute(pixel[c]);
+    const In* const from = static_cast<const In*>(map.data) + image * map.stride[0] +
+                           channels.first * map.stride[1] + y * map.stride[2] + first_x * map.stride[3];
+    if (map.stride[1] != 1) {
+      for (int64_t c = 0; c < channels.count; ++c) {
+        const In* const plane = from + c * map.stride[1];
+        for (int64_t x = 0; x < count; ++x)
+          row[x * channels.count + c] += to_compute(plane[x * map.stride[3]]);
       }
       return;
     }
-    for (int64_t c = 0; c < channels_; ++c) {
-      const In* const plane = from + c * map.stride[1];
-      for (int64_t x = 0; x < count; ++x) row[x * channels_ + c] += to_compute(plane[x * map.stride[3]]);
+    const int64_t whole = channels.count - channels.count % kLanes<T>;
+    for (int64_t x = 0; x < count; ++x, row += channels.count) {
+      const In* const pixel = from + x * map.stride[3];
+      for (int64_t c = 0; c < whole; c += kLanes<T>) {
+        write_vector(row + c, read_vector(row + c) + read_stored<T>(pixel + c));
+      }
+      for (int64_t c = whole; c < channels.count; ++c) row[c] += to_compute(pixel[c]);
     }
   }
 

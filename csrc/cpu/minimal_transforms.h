@@ -8,16 +8,6 @@ namespace {
 
 constexpr int64_t kProducts = 9;  // of a tile and phase: 3 k + l has k of three down and l to the right
 
-template <class T>
-inline Vector<T> read_vector(const T* from) {
-  return *reinterpret_cast<const Vector<T>*>(from);
-}
-
-template <class T>
-inline void write_vector(T* to, Vector<T> value) {
-  *reinterpret_cast<Vector<T>*>(to) = value;
-}
-
 // 3x3 inputs, `row` and `column` apart, to nine planes: d0 - d1, d1, d1 - d2 along both axes.
 template <class T>
 inline void transform_inputs(const T* from, int64_t row, int64_t column, int64_t plane, T* to) {

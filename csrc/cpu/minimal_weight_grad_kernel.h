@@ -5,10 +5,12 @@
 // pixels f0, f1 of the small map and three, d0, d1, d2, of a phase of the large one,
 //   m0 = (d0 - d1) f0,  m1 = d1 (f0 + f1),  m2 = (d1 - d2) f1,   dw0 = m0 + m1,  dw1 = m1 - m2.
 // The nine products of a tile and phase are outer products over channels and are summed over all tiles before
-// they become four taps: 9 multiplications where the direct sum has 16. Maps are transformed, chunk by chunk
-// of rows of tiles, into planes of panels of channels; then a piece of the gradient, some channels of both
-// maps, belongs to one thread, and runs of tiles are summed before they are added to the rest. Where a sum is
-// not finite all is done again directly, since infinite numbers spread over their tile.
+// they become four taps: 9 multiplications where the direct sum has 16. A thread has the gradient of some
+// channels of the large map, with all or some of the small one, to itself, and transforms for it what it
+// reads, chunk by chunk of rows of tiles, into planes of panels of channels. Threads need not wait for each
+// other, which costs more than the transforms that several of them do. Runs of tiles are summed before they
+// are added to the rest. Where a sum is not finite all is done again directly, since infinite numbers spread
+// over their tile.
 //
 // Needs before it: <atomic>, <memory>, cpu/affine_act_conv.h, cpu/minimal_transforms.h and what the direct
 // kernel needs.
@@ -20,10 +22,9 @@ namespace {
 template <class T>
 constexpr int64_t kWide = 2 * kLanes<T>;
 
-constexpr int64_t kLargeBlock = 16;                   // channels of the large map in a piece
-constexpr int64_t kPlaneBytes = 1024 * 1024;          // of a chunk's planes at least, and
-constexpr int64_t kMostPlaneBytes = 8 * kPlaneBytes;  // at most
-constexpr int64_t kRunTiles = 64;                     // summed before they are added to the rest
+constexpr int64_t kLargeBlock = 16;  // channels of the large map in a piece
+constexpr int64_t kRunTiles = 64;    // summed before they are added to the rest
+constexpr int64_t kItems = 32;       // for threads to share
 
 // sums[row][kWide<T>] += large [tile][kLargeBlock] times small [tile][kWide<T>] for some rows.
 template <int rows, class T>
@@ -64,129 +65,185 @@ class MinimalWeightGrad {
         large_size_(shape.transposed ? shape_.out_size : shape_.in_size),
         tiles_y_((small_size_[0] + 1) / 2),
         tiles_x_((small_size_[1] + 1) / 2),
-        rows_(images * tiles_y_) {
-    const int64_t channels =
-        4 * kProducts * large_blocks() * kLargeBlock + kProducts * small_panels() * kWide<T>;
-    const int64_t bytes = channels * tiles_x_ * static_cast<int64_t>(sizeof(T));
-    // Every chunk adds to the whole gradient: its planes are as much memory.
-    const int64_t gradient =
-        small_channels_ * large_channels_ * shape.taps() * static_cast<int64_t>(sizeof(T));
-    const int64_t chunk = std::clamp(gradient, kPlaneBytes, kMostPlaneBytes);
-    const int64_t most = std::clamp<int64_t>(chunk / bytes, 1, std::max<int64_t>(1, rows_));
+        rows_(images * tiles_y_),
+        panel_groups_(std::min(small_panels(), (kItems + large_blocks() - 1) / large_blocks())) {
+    // Every chunk is added to the whole gradient: the larger that is, the larger are chunks.
+    const int64_t gradient = small_channels_ * large_channels_ * 16 * static_cast<int64_t>(sizeof(T));
+    const int64_t tiles = kRunTiles * std::clamp<int64_t>(gradient / kGradientBytes, 1, 4);
+    const int64_t most = std::clamp<int64_t>(tiles / tiles_x_, 1, std::max<int64_t>(1, rows_));
     chunks_ = (rows_ + most - 1) / most;
     plane_tiles_ = chunks_ == 0 ? 0 : (rows_ + chunks_ - 1) / chunks_ * tiles_x_;
-    memory_.reset(new T[static_cast<size_t>(channels * plane_tiles_ + kLanes<T>)]);
-    const uintptr_t start = reinterpret_cast<uintptr_t>(memory_.get()) + FASTGAN_VECTOR_BYTES - 1;
-    large_ = reinterpret_cast<T*>(start / FASTGAN_VECTOR_BYTES * FASTGAN_VECTOR_BYTES);
-    small_ = large_ + 4 * kProducts * large_blocks() * kLargeBlock * plane_tiles_;
     if (chunks_ > 1)
-      pieces_.reset(new T[static_cast<size_t>(small_panels() * large_blocks() * 4 * 4 * kPiece)]);
+      pieces_.reset(new T[static_cast<size_t>(small_panels() * large_blocks() * kTaps * kPiece)]);
   }
 
   // To [small channel][large channel][tap]. False if not all is finite: then `out` is not to be used.
   template <class Small, class Large, class In>
   bool run(ParallelFor pool, const Small& small, const Large& large, In* out) {
-    if (rows_ == 0) std::fill(out, out + small_channels_ * large_channels_ * 16, Rounded<In>::from(T(0)));
-    std::atomic<bool> finite{true};
-    for (int64_t chunk = 0; chunk < chunks_; ++chunk) {
-      const int64_t first = chunk * rows_ / chunks_, last = (chunk + 1) * rows_ / chunks_;
-      parallel_for(pool, last - first, /*grain=*/1, [&](int64_t begin, int64_t end) {
-        std::vector<T> scratch(static_cast<size_t>(6 * large_row() + 2 * small_row() + kLanes<T>));
-        for (int64_t row = begin; row < end; ++row) {
-          load(small, large, first + row, row * tiles_x_, scratch.data());
-        }
-      });
-      parallel_for(pool, small_panels() * large_blocks(), /*grain=*/1, [&](int64_t begin, int64_t end) {
-        const std::unique_ptr<T[]> memory(new T[(kProducts + 16) * kPiece]);
-        T* const sums = memory.get();
-        for (int64_t index = begin; index < end; ++index) {
-          const Piece piece = piece_at(index);
-          T* const taps = chunks_ == 1 ? sums + kProducts * kPiece : pieces_.get() + index * 16 * kPiece;
-          for (int phase = 0; phase < 4; ++phase) {
-            add_phase(piece, phase, (last - first) * tiles_x_, chunk == 0, sums, taps);
-          }
-          if (chunk == chunks_ - 1 && !store(piece, taps, out)) finite = false;
-        }
-      });
+    if (rows_ == 0) {
+      std::fill(out, out + small_channels_ * large_channels_ * kTaps, Rounded<In>::from(T(0)));
+      return true;
     }
+    std::atomic<bool> finite{true};
+    parallel_for(pool, large_blocks() * panel_groups_, /*grain=*/1, [&](int64_t begin, int64_t end) {
+      Work work(*this);
+      while (begin < end) {
+        const Part part = part_at(begin, end);
+        for (int64_t chunk = 0; chunk < chunks_; ++chunk) {
+          if (!add_chunk(small, large, part, chunk, work, out)) finite = false;
+        }
+        begin += part.items;
+      }
+    });
     return finite;
   }
 
  private:
   static constexpr int64_t kPiece = kLargeBlock * kWide<T>;
+  static constexpr int64_t kTaps = 16;
+  static constexpr int64_t kGradientBytes = 2 * 1024 * 1024;
 
   int64_t small_panels() const { return (small_channels_ + kWide<T> - 1) / kWide<T>; }
   int64_t large_blocks() const { return (large_channels_ + kLargeBlock - 1) / kLargeBlock; }
-  // Some channels of both maps. Two blocks of the large map, the heavier, stay in the second-level cache
-  // while all panels of the small one pass.
-  struct Piece {
-    int64_t panel, block;
+
+  // Some blocks of the large map with some panels of the small one: items in the order [block][group].
+  struct Part {
+    int64_t first_block, last_block, first_panel, last_panel, items;
   };
 
-  Piece piece_at(int64_t index) const {
-    const int64_t width = large_blocks() % 2 == 0 ? 2 : 1, group = small_panels() * width;
-    return {index % group / width, index / group * width + index % width};
+  Part part_at(int64_t begin, int64_t end) const {
+    const int64_t block = begin / panel_groups_, group = begin % panel_groups_;
+    if (group == 0 && end - begin >= panel_groups_) {
+      const int64_t blocks = (end - begin) / panel_groups_;
+      return {block, block + blocks, 0, small_panels(), blocks * panel_groups_};
+    }
+    const int64_t last = std::min(panel_groups_, group + end - begin);
+    return {block, block + 1, group * small_panels() / panel_groups_, last * small_panels() / panel_groups_,
+            last - group};
   }
 
-  int64_t small_row() const { return 2 * tiles_x_ * small_channels_; }
-  int64_t large_row() const { return (4 * tiles_x_ + 2) * large_channels_; }
+  // What a thread works in.
+  struct Work {
+    explicit Work(const MinimalWeightGrad& w) {
+      const int64_t large = 4 * kProducts * w.large_plane();
+      const int64_t small = w.small_panels() * kProducts * w.small_plane();
+      const int64_t rows = 6 * w.large_pitch() * kLargeBlock + 2 * w.small_pitch() * kWide<T> + kLanes<T>;
+      memory.reset(
+          new T[static_cast<size_t>(large + small + (kProducts + kTaps) * kPiece + rows + kLanes<T>)]);
+      const uintptr_t start = reinterpret_cast<uintptr_t>(memory.get()) + FASTGAN_VECTOR_BYTES - 1;
+      this->large = reinterpret_cast<T*>(start / FASTGAN_VECTOR_BYTES * FASTGAN_VECTOR_BYTES);
+      this->small = this->large + large;
+      sums = this->small + small;
+      taps = sums + kProducts * kPiece;
+      scratch = taps + kTaps * kPiece;
+    }
+
+    std::unique_ptr<T[]> memory;
+    T* large;    // [phase][product][tile][kLargeBlock]
+    T* small;    // [panel][product][tile][kWide<T>]
+    T* sums;     // [product][kLargeBlock][kWide<T>]
+    T* taps;     // [tap][kLargeBlock][kWide<T>]
+    T* scratch;  // rows of a map
+  };
+
+  // A line more than the tiles: planes would otherwise share the lines of the first-level cache.
+  int64_t large_plane() const { return plane_tiles_ * kLargeBlock + 16; }
+  int64_t small_plane() const { return plane_tiles_ * kWide<T> + 16; }
+
+  // Pixels of a row of tiles.
+  int64_t small_pitch() const { return 2 * tiles_x_; }
+  int64_t large_pitch() const { return 4 * tiles_x_ + 2; }
 
   // A row of a map with zeros around it: x from `low` on.
   template <class Rows>
   static void read_padded(const Rows& rows, int64_t image, int64_t y, int64_t low, int64_t count,
-                          const int64_t* size, int64_t channels, T* row) {
+                          const int64_t* size, const Channels& channels, T* row) {
     const int64_t first = std::clamp<int64_t>(0, low, low + count);
     const int64_t last = std::clamp<int64_t>(size[1], first, low + count);
     if (y < 0 || y >= size[0] || first == last) {
-      std::fill(row, row + count * channels, T(0));
+      std::fill(row, row + count * channels.count, T(0));
       return;
     }
-    std::fill(row, row + (first - low) * channels, T(0));
-    rows.read(image, y, first, last - first, row + (first - low) * channels);
-    std::fill(row + (last - low) * channels, row + count * channels, T(0));
+    std::fill(row, row + (first - low) * channels.count, T(0));
+    rows.read(image, y, first, last - first, channels, row + (first - low) * channels.count);
+    std::fill(row + (last - low) * channels.count, row + count * channels.count, T(0));
   }
 
-  // A row of tiles into the planes, from place `at` on.
-  template <class Small, class Large>
-  void load(const Small& small, const Large& large, int64_t row, int64_t at, T* scratch) const {
-    const int64_t image = row / tiles_y_, y = row % tiles_y_;
-    T* const small_rows = scratch + 6 * large_row();
+  // A row of tiles of a block of the large map, from place `at` of the planes on.
+  template <class Large>
+  void load_large(const Large& large, int64_t block, int64_t row, int64_t at, const Work& work) const {
+    const Channels channels{block * kLargeBlock,
+                            std::min(kLargeBlock, large_channels_ - block * kLargeBlock)};
+    const int64_t pitch = large_pitch() * channels.count, plane = large_plane();
     for (int64_t i = 0; i < 6; ++i) {
-      read_padded(large, image, 4 * y + i - shape_.padding[0], -shape_.padding[1], 4 * tiles_x_ + 2,
-                  large_size_, large_channels_, scratch + i * large_row());
+      read_padded(large, row / tiles_y_, 4 * (row % tiles_y_) + i - shape_.padding[0], -shape_.padding[1],
+                  large_pitch(), large_size_, channels, work.scratch + i * pitch);
     }
-    for (int64_t i = 0; i < 2; ++i) {
-      read_padded(small, image, 2 * y + i, 0, 2 * tiles_x_, small_size_, small_channels_,
-                  small_rows + i * small_row());
-    }
-    for (int64_t x = 0; x < tiles_x_; ++x) {
-      for (int64_t c = 0; c < large_channels_; c += kLanes<T>) {
-        T* const to = large_ + (c / kLargeBlock * 4 * kProducts * plane_tiles_ + at + x) * kLargeBlock +
-                      c % kLargeBlock;
-        const T* const from = scratch + 4 * x * large_channels_ + c;
+    T* to = work.large + at * kLargeBlock;
+    for (int64_t x = 0; x < tiles_x_; ++x, to += kLargeBlock) {
+      for (int64_t c = 0; c < channels.count; c += kLanes<T>) {
+        const T* const from = work.scratch + 4 * x * channels.count + c;
         for (int phase = 0; phase < 4; ++phase) {
-          transform_inputs(from + phase / 2 * large_row() + phase % 2 * large_channels_, 2 * large_row(),
-                           2 * large_channels_, plane_tiles_ * kLargeBlock,
-                           to + phase * kProducts * plane_tiles_ * kLargeBlock);
+          transform_inputs(from + phase / 2 * pitch + phase % 2 * channels.count, 2 * pitch,
+                           2 * channels.count, plane, to + phase * kProducts * plane + c);
         }
       }
-      for (int64_t c = 0; c < small_channels_; c += kLanes<T>) {
-        T* const to = small_ + (c / kWide<T> * kProducts * plane_tiles_ + at + x) * kWide<T> + c % kWide<T>;
-        transform_taps(small_rows + 2 * x * small_channels_ + c, small_row(), small_channels_,
-                       plane_tiles_ * kWide<T>, to);
+    }
+  }
+
+  template <class Small>
+  void load_small(const Small& small, int64_t panel, int64_t row, T* to, const Work& work) const {
+    const Channels channels{panel * kWide<T>, std::min(kWide<T>, small_channels_ - panel * kWide<T>)};
+    const int64_t pitch = small_pitch() * channels.count, plane = small_plane();
+    for (int64_t i = 0; i < 2; ++i) {
+      read_padded(small, row / tiles_y_, 2 * (row % tiles_y_) + i, 0, small_pitch(), small_size_, channels,
+                  work.scratch + i * pitch);
+    }
+    for (int64_t x = 0; x < tiles_x_; ++x, to += kWide<T>) {
+      for (int64_t c = 0; c < channels.count; c += kLanes<T>) {
+        transform_taps(work.scratch + 2 * x * channels.count + c, pitch, channels.count, plane, to + c);
       }
     }
+  }
+
+  template <class Small, class Large, class In>
+  bool add_chunk(const Small& small, const Large& large, const Part& part, int64_t chunk, const Work& work,
+                 In* out) const {
+    const int64_t first = chunk * rows_ / chunks_, last = (chunk + 1) * rows_ / chunks_;
+    const int64_t panel_size = kProducts * small_plane();
+    for (int64_t panel = part.first_panel; panel < part.last_panel; ++panel) {
+      T* const to = work.small + (panel - part.first_panel) * panel_size;
+      for (int64_t row = first; row < last; ++row) {
+        load_small(small, panel, row, to + (row - first) * tiles_x_ * kWide<T>, work);
+      }
+    }
+    bool finite = true;
+    for (int64_t block = part.first_block; block < part.last_block; ++block) {
+      for (int64_t row = first; row < last; ++row) {
+        load_large(large, block, row, (row - first) * tiles_x_, work);
+      }
+      for (int64_t panel = part.first_panel; panel < part.last_panel; ++panel) {
+        T* const taps =
+            chunks_ == 1 ? work.taps : pieces_.get() + (block * small_panels() + panel) * kTaps * kPiece;
+        for (int phase = 0; phase < 4; ++phase) {
+          add_phase(work, work.small + (panel - part.first_panel) * panel_size, phase,
+                    (last - first) * tiles_x_, chunk == 0, taps);
+        }
+        if (chunk == chunks_ - 1) finite &= store(block, panel, taps, out);
+      }
+    }
+    return finite;
   }
 
   // The products of all tiles of the chunk, then the phase's four taps.
-  void add_phase(const Piece& piece, int phase, int64_t tiles, bool fresh, T* sums, T* taps) const {
-    const T* const small = small_ + piece.panel * kProducts * plane_tiles_ * kWide<T>;
-    const T* const large = large_ + (piece.block * 4 + phase) * kProducts * plane_tiles_ * kLargeBlock;
+  void add_phase(const Work& work, const T* small, int phase, int64_t tiles, bool fresh, T* taps) const {
+    const T* const large = work.large + phase * kProducts * large_plane();
+    T* const sums = work.sums;
     for (int64_t first = 0; first < tiles; first += kRunTiles) {
       const int64_t count = std::min(kRunTiles, tiles - first);
       for (int64_t p = 0; p < kProducts; ++p) {
-        const T* const l = large + (p * plane_tiles_ + first) * kLargeBlock;
-        const T* const s = small + (p * plane_tiles_ + first) * kWide<T>;
+        const T* const l = large + p * large_plane() + first * kLargeBlock;
+        const T* const s = small + p * small_plane() + first * kWide<T>;
         T* const to = sums + p * kPiece;
         if constexpr (FASTGAN_VECTOR_BYTES == 64) {
           multiply_outer<8>(l, s, count, first == 0, to);
@@ -211,12 +268,12 @@ class MinimalWeightGrad {
   }
 
   template <class In>
-  bool store(const Piece& piece, const T* taps, In* out) const {
-    const int64_t small = std::min(kWide<T>, small_channels_ - piece.panel * kWide<T>);
-    const int64_t large = std::min(kLargeBlock, large_channels_ - piece.block * kLargeBlock);
+  bool store(int64_t block, int64_t panel, const T* taps, In* out) const {
+    const int64_t small = std::min(kWide<T>, small_channels_ - panel * kWide<T>);
+    const int64_t large = std::min(kLargeBlock, large_channels_ - block * kLargeBlock);
     T zero = 0;
     for (int64_t l = 0; l < large; ++l) {
-      In* to = out + (piece.panel * kWide<T> * large_channels_ + piece.block * kLargeBlock + l) * 16;
+      In* to = out + (panel * kWide<T> * large_channels_ + block * kLargeBlock + l) * 16;
       for (int64_t s = 0; s < small; ++s, to += large_channels_ * 16) {
         const T* const from = taps + l * kWide<T> + s;
         for (int64_t tap = 0; tap < 16; ++tap) to[tap] = Rounded<In>::from(from[tap * kPiece]);
@@ -229,11 +286,8 @@ class MinimalWeightGrad {
   Convolution shape_;
   int64_t small_channels_, large_channels_;
   const int64_t *small_size_, *large_size_;
-  int64_t tiles_y_, tiles_x_, rows_, chunks_, plane_tiles_;
-  std::unique_ptr<T[]> memory_, pieces_;
-  T* large_;  // [block][phase][product][tile][kLargeBlock]
-  T* small_;  // [panel][product][tile][kWide<T>]
-              // pieces_: [piece][tap][kLargeBlock][kWide<T>]
+  int64_t tiles_y_, tiles_x_, rows_, panel_groups_, chunks_, plane_tiles_;
+  std::unique_ptr<T[]> pieces_;  // [block][panel][tap][kLargeBlock][kWide<T>], where there are many chunks
 };
 
 // Whether it is the faster one, by the shape: as minimal_wins of the correlations.
