@@ -59,6 +59,7 @@ CPU_SOURCES = [
     "csrc/cpu/frozen_generator.cpp",
     "csrc/cpu/gan_loss.cpp",
     "csrc/cpu/gan_loss_default.cpp",
+    "csrc/cpu/scratch.cpp",
 ]
 # Sums of products, which FMA is for.
 FUSED_SOURCES = [s for s in CPU_SOURCES if re.search(r"/affine_act_conv\w*_avx(2|512)\.cpp$", s)]

@@ -11,6 +11,7 @@
 #include "common/half.h"
 #include "common/moments.h"
 #include "cpu/affine_act_conv.h"
+#include "cpu/scratch.h"
 
 // clang-format off
 #include "cpu/avx512_begin.h"

@@ -10,6 +10,7 @@
 #include "common/half.h"
 #include "common/moments.h"
 #include "cpu/affine_act_conv.h"
+#include "cpu/scratch.h"
 
 // clang-format off
 #include "cpu/vector.h"

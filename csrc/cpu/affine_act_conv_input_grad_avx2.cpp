@@ -9,6 +9,7 @@
 
 #include "common/half.h"
 #include "cpu/affine_act_conv.h"
+#include "cpu/scratch.h"
 
 // clang-format off
 #include "cpu/avx2_begin.h"

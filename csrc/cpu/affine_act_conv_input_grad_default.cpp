@@ -8,6 +8,7 @@
 
 #include "common/half.h"
 #include "cpu/affine_act_conv.h"
+#include "cpu/scratch.h"
 
 // clang-format off
 #include "cpu/vector.h"

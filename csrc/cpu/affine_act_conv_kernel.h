@@ -6,7 +6,8 @@
 // then every output is one sum over (tap, channel) in an order that depends on the shape alone. Neither the
 // grouping, nor a tail, nor threads change a bit.
 //
-// Needs before it: <algorithm>, <cstring>, <vector>, cpu/affine_act_conv.h, cpu/feature_rows.h, cpu/vector.h.
+// Needs before it: <algorithm>, <cstring>, <vector>, cpu/affine_act_conv.h, cpu/scratch.h,
+// cpu/feature_rows.h, cpu/vector.h.
 
 namespace fastgan::cpu {
 namespace {
@@ -97,18 +98,21 @@ class Correlation {
     const int64_t tile_count = (panel_count() + kTilePanels - 1) / kTilePanels;
     if (shape_.out_pixels() == 0) return;
     parallel_for(pool, groups_ * tile_count, /*grain=*/1, [&](int64_t begin, int64_t end) {
-      std::vector<T> scratch(static_cast<size_t>(most_images() * image_size_), T(0));
+      const int64_t size = most_images() * image_size_;
+      const Scratch memory(static_cast<size_t>(size) * sizeof(T));
+      T* const scratch = memory.as<T>();
+      std::fill(scratch, scratch + size, T(0));
       int64_t loaded = -1;
       for (int64_t item = begin; item < end; ++item) {
         const int64_t group = item / tile_count, panel = item % tile_count * kTilePanels;
         const int64_t first = first_image(group), last = first_image(group + 1);
         if (loaded != group) {
           for (int64_t image = first; image < last; ++image) {
-            load(rows, image, scratch.data() + (image - first) * image_size_);
+            load(rows, image, scratch + (image - first) * image_size_);
           }
         }
         loaded = group;
-        for (const Phase& phase : phases_) run_phase(phase, panel, first, last, scratch.data(), finish);
+        for (const Phase& phase : phases_) run_phase(phase, panel, first, last, scratch, finish);
         for (int64_t each = panel; each < last_panel(panel); ++each) finish.panel(each, first, last);
       }
     });

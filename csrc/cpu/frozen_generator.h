@@ -43,6 +43,7 @@ struct FrozenGeneratorArguments {
   int64_t image_channels;
   bool pixels;  // output is uint8, else float; both NHWC
   void* output;
+  int threads;  // of the pool: says only how work is shared
 };
 
 void frozen_generator(const FrozenGeneratorArguments& arguments, ParallelFor pool);

@@ -17,7 +17,7 @@
 // differences of large numbers may overflow, and of infinite ones are undefined where the direct sum is
 // infinite: blocks of tiles whose outputs are not all finite are summed again directly.
 //
-// Needs before it: <memory>, <type_traits>, cpu/affine_act_conv_kernel.h, cpu/minimal_transforms.h and what
+// Needs before it: <type_traits>, cpu/affine_act_conv_kernel.h, cpu/minimal_transforms.h and what
 // they need.
 
 namespace fastgan::cpu {
@@ -168,25 +168,25 @@ class MinimalCorrelation {
   struct Work {
     Work(const MinimalCorrelation& c, int64_t wide_count)
         : image_size(c.y_.extent(c.band_rows_) * c.row_size()),
-          images(static_cast<size_t>(c.most_images_ * image_size + kLanes<T>)),
-          memory(new T[static_cast<size_t>(c.slab_blocks_ * c.block_size() + kDepth * kTile<T> +
-                                           (c.keeps_products_ ? wide_count : 1) * c.products_size() +
-                                           kLanes<T>)]) {
-      const uintptr_t start = reinterpret_cast<uintptr_t>(memory.get()) + FASTGAN_VECTOR_BYTES - 1;
-      inputs = reinterpret_cast<T*>(start / FASTGAN_VECTOR_BYTES * FASTGAN_VECTOR_BYTES);
+          memory(static_cast<size_t>(c.slab_blocks_ * c.block_size() + kDepth * kTile<T> +
+                                     (c.keeps_products_ ? wide_count : 1) * c.products_size() +
+                                     c.most_images_ * image_size + kLanes<T>) *
+                 sizeof(T)) {
+      inputs = memory.as<T>();
       centre = inputs + c.slab_blocks_ * c.block_size();
       products = centre + kDepth * kTile<T>;
+      images = products + (c.keeps_products_ ? wide_count : 1) * c.products_size();
     }
 
     int64_t first, last;  // images
     int64_t first_panel, last_panel;
     int64_t first_row, row_count;  // of tiles
     int64_t image_size;
-    std::vector<T> images;  // padded, [image][y][x][channel]
-    std::unique_ptr<T[]> memory;
+    Scratch memory;
     T* inputs;    // [block of channels][product][tile][kDepth]
     T* centre;    // [panel][channel][kPanel], a block of sums of four taps
     T* products;  // [wide panel][product][tile][kTile]
+    T* images;    // padded, [image][y][x][channel]
     typename Correlation<T>::LoadedImage loaded;
   };
 
@@ -234,7 +234,7 @@ class MinimalCorrelation {
     const int64_t before = (first_x - x_.low) * shape_.in_channels;
     const int64_t after = (x_.low + width - last_x) * shape_.in_channels;
     for (int64_t image = work.first; image < work.last; ++image) {
-      T* row = work.images.data() + (image - work.first) * work.image_size;
+      T* row = work.images + (image - work.first) * work.image_size;
       for (int64_t y = low; y < low + y_.extent(work.row_count); ++y, row += row_size()) {
         if (y < 0 || y >= shape_.in_size[0] || first_x == last_x) {
           std::fill(row, row + row_size(), T(0));
@@ -266,7 +266,7 @@ class MinimalCorrelation {
     const int64_t row = y_.apart * row_size(), column = x_.apart * shape_.in_channels, plane = plane_size();
     const int64_t shift = y_.shift[phase / 2] * row_size() + x_.shift[phase % 2] * shape_.in_channels;
     each_tile(work, 0, tile_count(work), [&](int64_t t, int64_t image, int64_t y, int64_t x) {
-      const T* const from = work.images.data() + (image - work.first) * work.image_size + shift +
+      const T* const from = work.images + (image - work.first) * work.image_size + shift +
                             (y - work.first_row) * y_.step * row_size() + x * x_.step * shape_.in_channels;
       for (int64_t block = first_block; block < last_block; ++block) {
         T* const to = work.inputs + (block - first_block) * block_size() + t * kDepth;

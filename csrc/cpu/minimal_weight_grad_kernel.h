@@ -12,8 +12,8 @@
 // are added to the rest. Where a sum is not finite all is done again directly, since infinite numbers spread
 // over their tile.
 //
-// Needs before it: <atomic>, <memory>, cpu/affine_act_conv.h, cpu/minimal_transforms.h and what the direct
-// kernel needs.
+// Needs before it: <atomic>, <memory>, cpu/affine_act_conv.h, cpu/scratch.h, cpu/minimal_transforms.h and
+// what the direct kernel needs.
 
 namespace fastgan::cpu {
 namespace {
@@ -124,21 +124,22 @@ class MinimalWeightGrad {
 
   // What a thread works in.
   struct Work {
-    explicit Work(const MinimalWeightGrad& w) {
-      const int64_t large = 4 * kProducts * w.large_plane();
-      const int64_t small = w.small_panels() * kProducts * w.small_plane();
-      const int64_t rows = 6 * w.large_pitch() * kLargeBlock + 2 * w.small_pitch() * kWide<T> + kLanes<T>;
-      memory.reset(
-          new T[static_cast<size_t>(large + small + (kProducts + kTaps) * kPiece + rows + kLanes<T>)]);
-      const uintptr_t start = reinterpret_cast<uintptr_t>(memory.get()) + FASTGAN_VECTOR_BYTES - 1;
-      this->large = reinterpret_cast<T*>(start / FASTGAN_VECTOR_BYTES * FASTGAN_VECTOR_BYTES);
-      this->small = this->large + large;
-      sums = this->small + small;
+    explicit Work(const MinimalWeightGrad& w)
+        : large_size(4 * kProducts * w.large_plane()),
+          small_size(w.small_panels() * kProducts * w.small_plane()),
+          memory(static_cast<size_t>(large_size + small_size + (kProducts + kTaps) * kPiece +
+                                     6 * w.large_pitch() * kLargeBlock + 2 * w.small_pitch() * kWide<T> +
+                                     kLanes<T>) *
+                 sizeof(T)) {
+      large = memory.as<T>();
+      small = large + large_size;
+      sums = small + small_size;
       taps = sums + kProducts * kPiece;
       scratch = taps + kTaps * kPiece;
     }
 
-    std::unique_ptr<T[]> memory;
+    int64_t large_size, small_size;
+    Scratch memory;
     T* large;    // [phase][product][tile][kLargeBlock]
     T* small;    // [panel][product][tile][kWide<T>]
     T* sums;     // [product][kLargeBlock][kWide<T>]

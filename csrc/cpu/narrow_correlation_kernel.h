@@ -101,23 +101,24 @@ class NarrowCorrelation {
   template <class Rows, class Finish>
   void run(ParallelFor pool, const Rows& rows, const Finish& finish) const {
     parallel_for(pool, images_, /*grain=*/1, [&](int64_t begin, int64_t end) {
-      std::vector<T> planes(static_cast<size_t>(channels_ * plane_size()), T(0));
-      std::vector<T> line(static_cast<size_t>((shape_.in_size[1] + kLanes<T>)*shape_.in_channels + kLanes<T>),
-                          T(0));
+      const int64_t size = channels_ * plane_size(), line_size = (shape_.in_size[1] + kLanes<T>)*channels_;
+      const Scratch memory(static_cast<size_t>(size + line_size) * sizeof(T));
+      T *const planes = memory.as<T>(), *const line = planes + size;
+      std::fill(planes, planes + size + line_size, T(0));
       for (int64_t image = begin; image < end; ++image) {
-        load(rows, image, line.data(), planes.data());
+        load(rows, image, line, planes);
         switch (shape_.out_channels) {
           case 1:
-            run_image<1>(image, planes.data(), finish);
+            run_image<1>(image, planes, finish);
             break;
           case 2:
-            run_image<2>(image, planes.data(), finish);
+            run_image<2>(image, planes, finish);
             break;
           case 3:
-            run_image<3>(image, planes.data(), finish);
+            run_image<3>(image, planes, finish);
             break;
           default:
-            run_image<4>(image, planes.data(), finish);
+            run_image<4>(image, planes, finish);
         }
         finish.panel(0, image, image + 1);
       }

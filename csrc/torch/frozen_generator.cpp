@@ -172,6 +172,7 @@ Tensor frozen_generator(Tensor z, std::optional<Tensor> c, std::vector<Tensor> t
                                                     std::make_optional(ScalarType::Byte))
                          : empty_map(z, ScalarType::Float, a.images, image[0], image[1], image[2]);
   a.output = output.mutable_data_ptr();
+  a.threads = static_cast<int>(torch::stable::get_num_threads());
   cpu::frozen_generator(a, &torch_pool);
   return output;
 }
