@@ -32,6 +32,15 @@ inline int64_t packed_weight_size(const Convolution& shape) {
   return panels(shape.out_channels) * shape.taps() * shape.in_channels * kPanel;
 }
 
+// Images that kernels like to have at a time: with fewer they read the weights more often than they must. The
+// larger the weights are, the more.
+inline int64_t images_at_once(const Convolution& shape) {
+  constexpr int64_t kOutputs = 256, kWeights = int64_t{1} << 20;
+  const int64_t phases = shape.transposed ? shape.stride[0] * shape.stride[1] : 1;
+  const int64_t outputs = std::max<int64_t>(1, shape.out_pixels() / phases);
+  return (kOutputs * (packed_weight_size(shape) < kWeights ? 1 : 2) + outputs - 1) / outputs;
+}
+
 // Packs `weight` for `shape` into `packed`, packed_weight_size(shape) numbers of the compute type.
 // stride: in elements, of the output channel, the input channel, the kernel's row and its column.
 PackedWeight pack_weight(const Convolution& shape, ElementType type, const void* weight,

@@ -13,10 +13,13 @@ class ForwardFinish {
       : out_(static_cast<In*>(a.output)),
         channels_(a.shape.out_channels),
         pixels_(a.shape.out_pixels()),
+        width_(a.shape.out_size[1]),
         bias_(static_cast<size_t>(panels(channels_) * kPanel), T(0)),
         moments_(a.mean == nullptr ? 0 : static_cast<size_t>(a.images * channels_)) {
     const In* const bias = static_cast<const In*>(a.bias);
     for (int64_t c = 0; bias != nullptr && c < channels_; ++c) bias_[c] = to_compute(bias[c]);
+    if (channels_ > kNarrow) return;
+    for (int64_t i = 0; i < kRowPixels * channels_; ++i) bias_row_.push_back(bias_[i % channels_]);
   }
 
   void pixels(int64_t panel, const Pixel* pixels, int64_t count, const T* sums) const {
@@ -34,6 +37,11 @@ class ForwardFinish {
     }
   }
 
+  void row(int64_t image, int64_t y, int64_t first_x, int64_t count, const T* sums) const {
+    In* const out = out_ + (image * pixels_ + y * width_ + first_x) * channels_;
+    for (int64_t i = 0; i < count * channels_; ++i) out[i] = Rounded<In>::from(sums[i] + bias_row_[i]);
+  }
+
   void panel(int64_t panel, int64_t first, int64_t last) const {
     if (moments_.empty()) return;
     const int64_t used = std::min(kPanel, channels_ - panel * kPanel);
@@ -49,9 +57,11 @@ class ForwardFinish {
   }
 
  private:
+  static constexpr int64_t kRowPixels = 2 * kLanes<T>;
+
   In* out_;
-  int64_t channels_, pixels_;
-  std::vector<T> bias_;
+  int64_t channels_, pixels_, width_;
+  std::vector<T> bias_, bias_row_;
   mutable std::vector<Moments> moments_;  // [image][channel], each written by the one item that has it
 };
 

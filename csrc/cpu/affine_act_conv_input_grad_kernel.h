@@ -42,6 +42,15 @@ class InputGradFinish {
     }
   }
 
+  void row(int64_t image, int64_t y, int64_t first_x, int64_t count, const T* sums) const {
+    T padded_sums[kTile<T>] = {};
+    for (int64_t i = 0; i < count; ++i, sums += channels_) {
+      std::copy_n(sums, channels_, padded_sums);
+      const Pixel pixel{image, 0, 0, 0, image * pixels_ + y * width_ + first_x + i};
+      pixels(0, &pixel, 1, padded_sums);
+    }
+  }
+
   void panel(int64_t, int64_t, int64_t) const {}
 
   // d_scale and d_shift from the sums per (image, channel), images added in order where one row serves all.

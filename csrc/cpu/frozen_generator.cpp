@@ -187,9 +187,7 @@ class Plan {
     for (const FrozenStep& step : steps_) {
       if (step.kind == FrozenStepKind::kConvolution) {
         const int64_t bytes = (before + step.size) * static_cast<int64_t>(sizeof(float));
-        const int64_t pixels = step.shape.out_pixels();
-        const int64_t least = (kGroupPixels + pixels - 1) / std::max<int64_t>(1, pixels);
-        group = std::min(group, std::max(kGroupBytes / bytes, least));
+        group = std::min(group, std::max(kGroupBytes / bytes, images_at_once(step.shape)));
       }
       groups_.push_back(std::max<int64_t>(1, group));
       before = step.size;

@@ -24,7 +24,7 @@ namespace fastgan::cpu {
 namespace {
 
 constexpr int64_t kDepth = 64;       // channels of a block
-constexpr int64_t kGroupTiles = 64;  // worked on at a time: enough for the weights' sake
+constexpr int64_t kBandTiles = 128;  // of one image, worked on at a time
 constexpr int64_t kChunkTiles = 48;  // finished at a time
 constexpr int64_t kSlabBytes = 512 * 1024;
 
@@ -129,10 +129,10 @@ class MinimalCorrelation {
         blocks_((shape.in_channels + kDepth - 1) / kDepth) {
     // A group is some images, or one in bands of rows of tiles.
     const int64_t tiles = std::max<int64_t>(1, y_.tiles * x_.tiles);
-    const int64_t most = std::clamp<int64_t>(kGroupTiles / tiles, 1, std::max<int64_t>(1, images));
+    const int64_t most = std::clamp<int64_t>(images_at_once(shape), 1, std::max<int64_t>(1, images));
     groups_ = (images + most - 1) / most;
     most_images_ = groups_ == 0 ? 0 : (images + groups_ - 1) / groups_;
-    bands_ = std::min(y_.tiles, (tiles + 2 * kGroupTiles - 1) / (2 * kGroupTiles));
+    bands_ = std::min(y_.tiles, (tiles + kBandTiles - 1) / kBandTiles);
     band_rows_ = bands_ == 0 ? 0 : (y_.tiles + bands_ - 1) / bands_;
     most_tiles_ = most_images_ * band_rows_ * x_.tiles;
     const int64_t block_bytes = kProducts * plane_size() * static_cast<int64_t>(sizeof(T));

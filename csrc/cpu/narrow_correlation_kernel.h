@@ -48,29 +48,38 @@ inline void transpose_square(const T* from, int64_t from_stride, T* to, int64_t 
   for (int i = 0; i < kLaneCount; ++i) *reinterpret_cast<Vector<T>*>(to + i * to_stride) = rows[i];
 }
 
-// sums[phase * channels + channel][lane] (+)= products of `depth` planes from `input` on with weights
+// Vectors of cells that a micro-kernel takes at a time, so that a weight read serves them all.
+template <int channels>
+constexpr int kCellVectors = FASTGAN_VECTOR_BYTES == 64 && channels < 4 ? 2 : 1;
+
+// sums[vector][phase * channels + channel][lane] (+)= products of `depth` planes from `input` on with weights
 // [depth][phase][tap][channels].
 template <int channels, class T>
 __attribute__((noinline)) void multiply_cells(const T* input, int64_t row, int64_t plane, const T* weights,
                                               int64_t depth, bool first, T* sums) {
-  Vector<T> total[4 * channels] = {};
+  constexpr int vectors = kCellVectors<channels>;
+  Vector<T> total[vectors][4 * channels] = {};
   for (int64_t c = 0; c < depth; ++c, input += plane, weights += 16 * channels) {
-    Vector<T> x[9];
-#pragma GCC unroll 9
-    for (int i = 0; i < 9; ++i) x[i] = *reinterpret_cast<const Vector<T>*>(input + i / 3 * row + i % 3);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) {
-      const int phase = i / 4, y = phase / 2 + i % 4 / 2, at = 3 * y + phase % 2 + i % 2;
+      const int phase = i / 4, y = phase / 2 + i % 4 / 2, x = phase % 2 + i % 2;
+      Vector<T> inputs[vectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) inputs[v] = read_vector(input + y * row + x + v * kLanes<T>);
 #pragma GCC unroll 4
       for (int k = 0; k < channels; ++k) {
-        total[phase * channels + k] += x[at] * broadcast(weights[i * channels + k]);
+        const Vector<T> weight = broadcast(weights[i * channels + k]);
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) total[v][phase * channels + k] += inputs[v] * weight;
       }
     }
   }
+#pragma GCC unroll 2
+  for (int v = 0; v < vectors; ++v) {
 #pragma GCC unroll 16
-  for (int i = 0; i < 4 * channels; ++i) {
-    auto* const to = reinterpret_cast<Vector<T>*>(sums + i * kLanes<T>);
-    *to = first ? total[i] : *to + total[i];
+    for (int i = 0; i < 4 * channels; ++i, sums += kLanes<T>) {
+      write_vector(sums, first ? total[v][i] : read_vector(sums) + total[v][i]);
+    }
   }
 }
 
@@ -79,12 +88,11 @@ class NarrowCorrelation {
  public:
   NarrowCorrelation(const Convolution& shape, int64_t images, const PackedWeight& weight)
       : shape_(shape),
-        direct_(shape, images, weight),
         images_(images),
         rows_((shape.out_size[0] + 1) / 2),
         columns_((shape.out_size[1] + 1) / 2),
-        low_{direct_.phase(0).y.offset, direct_.phase(0).x.offset},
-        row_((columns_ + kLanes<T> - 1) / kLanes<T> * kLanes<T> + kLanes<T>),
+        low_{axis_phases(shape, 0)[0].offset, axis_phases(shape, 1)[0].offset},
+        row_((columns_ + 2 * kLanes<T> - 1) / (2 * kLanes<T>)*2 * kLanes<T> + kLanes<T>),
         channels_((shape.in_channels + kLanes<T> - 1) / kLanes<T> * kLanes<T>),
         weights_(static_cast<size_t>(shape.in_channels * 16 * shape.out_channels)) {
     const T* const from = static_cast<const T*>(weight.data);
@@ -97,7 +105,8 @@ class NarrowCorrelation {
     }
   }
 
-  // As Correlation::run.
+  // As Correlation::run, but calls finish.row(image, y, first x, count, sums) for neighbouring outputs, sums
+  // [count][channel] of all channels.
   template <class Rows, class Finish>
   void run(ParallelFor pool, const Rows& rows, const Finish& finish) const {
     parallel_for(pool, images_, /*grain=*/1, [&](int64_t begin, int64_t end) {
@@ -151,33 +160,45 @@ class NarrowCorrelation {
   template <int channels, class Finish>
   void run_image(int64_t image, const T* planes, const Finish& finish) const {
     const int64_t depth = kRun / 4;
-    alignas(64) T cells[4 * channels * kLanes<T>];
-    alignas(64) T sums[kLanes<T> * kTile<T>];
-    Pixel pixels[kLanes<T>];
+    constexpr int64_t kCells = kCellVectors<channels> * kLanes<T>;
+    alignas(64) T cells[4 * channels * kCells];
     for (int64_t y = 0; y < rows_; ++y) {
-      for (int64_t x = 0; x < columns_; x += kLanes<T>) {
+      for (int64_t x = 0; x < columns_; x += kCells) {
         const T* const input = planes + y * row_ + x;
         for (int64_t c = 0; c < shape_.in_channels; c += depth) {
           multiply_cells<channels>(input + c * plane_size(), row_, plane_size(),
                                    weights_.data() + c * 16 * channels,
                                    std::min(depth, shape_.in_channels - c), c == 0, cells);
         }
-        for (int64_t i = 0; i < 4; ++i) {
-          const Phase& phase = direct_.phase(i);
-          const int64_t count = y < phase.y.count ? std::min<int64_t>(kLanes<T>, phase.x.count - x) : 0;
-          for (int64_t j = 0; j < count; ++j) {
-            pixels[j] = direct_.pixel(phase, image, y, x + j);
-            for (int k = 0; k < channels; ++k)
-              sums[j * kTile<T> + k] = cells[(i * channels + k) * kLanes<T> + j];
-          }
-          if (count > 0) finish.pixels(0, pixels, count, sums);
-        }
+        finish_cells<channels>(image, y, x, std::min(kCells, columns_ - x), cells, finish);
+      }
+    }
+  }
+
+  template <int channels, class Finish>
+  void finish_cells(int64_t image, int64_t y, int64_t x, int64_t cell_count, const T* cells,
+                    const Finish& finish) const {
+    for (; cell_count > 0; cell_count -= kLanes<T>, x += kLanes<T>, cells += 4 * channels * kLanes<T>) {
+      const int64_t count = std::min<int64_t>(2 * kLanes<T>, shape_.out_size[1] - 2 * x);
+      for (int64_t i = 0; i < std::min<int64_t>(2, shape_.out_size[0] - 2 * y); ++i) {
+        T row[2 * kLanes<T> * channels];
+        interleave_phases<channels>(cells + 2 * i * channels * kLanes<T>, row);
+        finish.row(image, 2 * y + i, 2 * x, count, row);
+      }
+    }
+  }
+
+  // Outputs of a row's two phases, [phase][channel][cell], to pixels [2 * cell + phase][channel].
+  template <int channels>
+  static void interleave_phases(const T* cells, T* row) {
+    for (int phase = 0; phase < 2; ++phase) {
+      for (int k = 0; k < channels; ++k, cells += kLanes<T>) {
+        for (int j = 0; j < kLanes<T>; ++j) row[(2 * j + phase) * channels + k] = cells[j];
       }
     }
   }
 
   Convolution shape_;
-  Correlation<T> direct_;
   int64_t images_, rows_, columns_, low_[2], row_, channels_;
   std::vector<T> weights_;  // [in channel][phase][tap][out channel]
 };
