@@ -20,6 +20,8 @@
 #include "cpu/minimal_transforms.h"
 #include "cpu/minimal_correlation_kernel.h"
 #include "cpu/narrow_correlation_kernel.h"
+#include "cpu/patches.h"
+#include "cpu/patch_correlation_kernel.h"
 #include "cpu/correlate.h"
 #include "cpu/affine_act_conv_forward_kernel.h"
 // clang-format on

@@ -17,6 +17,8 @@
 #include "cpu/feature_rows.h"
 #include "cpu/minimal_transforms.h"
 #include "cpu/minimal_weight_grad_kernel.h"
+#include "cpu/patches.h"
+#include "cpu/patch_weight_grad_kernel.h"
 #include "cpu/affine_act_conv_weight_grad_kernel.h"
 // clang-format on
 

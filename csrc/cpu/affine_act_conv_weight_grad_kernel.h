@@ -8,7 +8,7 @@
 // shape.
 //
 // Needs before it: <algorithm>, <vector>, cpu/affine_act_conv.h, cpu/feature_rows.h, cpu/vector.h,
-// cpu/minimal_weight_grad_kernel.h.
+// cpu/minimal_weight_grad_kernel.h, cpu/patch_weight_grad_kernel.h.
 
 namespace fastgan::cpu {
 namespace {
@@ -226,12 +226,15 @@ void run_weight_grad(const AffineActConvWeightGradArguments& a, ParallelFor pool
     const GradientRows<In, T> gradient(a.gradient, a.shape.out_channels);
     In* const out = static_cast<In*>(a.d_weight);
     if constexpr (std::is_same_v<T, float> && FASTGAN_VECTOR_BYTES >= 32) {
+      const auto done = [&](auto&& grad) {
+        return a.shape.transposed ? grad.run(pool, input, gradient, out)
+                                  : grad.run(pool, gradient, input, out);
+      };
+      const Convolution to_small = a.shape.transposed ? a.shape.backward() : a.shape;
       if (minimal_weight_grad_wins(a.shape)) {
-        MinimalWeightGrad<T> grad(a.shape, a.images);
-        if (a.shape.transposed ? grad.run(pool, input, gradient, out)
-                               : grad.run(pool, gradient, input, out)) {
-          return;
-        }
+        if (done(MinimalWeightGrad<T>(a.shape, a.images))) return;
+      } else if (Patches<T>::fit(to_small)) {
+        if (done(PatchWeightGrad<T>(to_small, a.images))) return;
       }
     }
     WeightGrad<T> grad(a.shape, a.images);

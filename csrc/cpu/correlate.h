@@ -2,7 +2,7 @@
 // how many there are. For kernel headers, as vector.h is.
 //
 // Needs before it: cpu/affine_act_conv_kernel.h, cpu/minimal_correlation_kernel.h,
-// cpu/narrow_correlation_kernel.h and what they need.
+// cpu/narrow_correlation_kernel.h, cpu/patch_correlation_kernel.h and what they need.
 
 namespace fastgan::cpu {
 namespace {
@@ -17,6 +17,9 @@ void correlate(const Convolution& shape, int64_t images, const PackedWeight& wei
     }
     if (weight.finite && narrow_wins<T>(shape)) {
       return NarrowCorrelation<T>(shape, images, weight).run(pool, rows, finish);
+    }
+    if (weight.finite && Patches<T>::fit(shape)) {
+      return PatchCorrelation<T>(shape, images, weight).run(pool, rows, finish);
     }
   }
   Correlation<T>(shape, images, weight).run(pool, rows, finish);
