@@ -3,7 +3,8 @@
 // Along one axis, with stride s, padding p and kernel k, an output of the convolution reads
 // in[i * s - p + tap], one of the transposed convolution all in[(o + p - tap) / s] with no remainder. The
 // outputs o = phase + i * s of one phase share the taps that divide, and read in[i + offset + t] for
-// t = 0, 1, ...: again a correlation, with consecutive inputs. The convolution is its own single phase.
+// t = 0, 1, ...: again a correlation, with consecutive inputs. The convolution is its own single phase. Of a
+// single input every output of the transposed convolution reads one tap: each is a phase.
 #pragma once
 
 #include <algorithm>
@@ -49,6 +50,11 @@ inline std::vector<AxisPhase> axis_phases(const Convolution& shape, int axis) {
   const int64_t kernel = shape.kernel[axis], out = shape.out_size[axis];
   if (!shape.transposed) return {{0, 1, out, stride, -padding, kernel, 0, 1}};
   std::vector<AxisPhase> phases;
+  if (shape.in_size[axis] == 1) {
+    for (int64_t o = 0; o < out; ++o)
+      phases.push_back({o, 1, 1, 1, 0, o + padding < kernel, o + padding, -stride});
+    return phases;
+  }
   for (int64_t r = 0; r < stride; ++r) {
     const int64_t lowest = (r + padding) % stride;
     const int64_t taps = lowest < kernel ? (kernel - 1 - lowest) / stride + 1 : 0;

@@ -457,7 +457,8 @@ class MinimalCorrelation {
 // a few times, which takes some tens of channels on both sides to pay.
 inline bool minimal_wins(const Convolution& shape) {
   for (int axis = 0; axis < 2; ++axis) {
-    if (shape.kernel[axis] != 4 || shape.stride[axis] != 2 || shape.out_size[axis] < 2) return false;
+    if (shape.kernel[axis] != 4 || shape.stride[axis] != 2) return false;
+    if (shape.in_size[axis] < 2 || shape.out_size[axis] < 2) return false;
   }
   if (shape.in_channels < 32 || shape.out_channels < 32) return false;
   const int64_t products = tile_axis(shape, 0).tiles * tile_axis(shape, 1).tiles * 4 * kProducts;

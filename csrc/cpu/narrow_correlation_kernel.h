@@ -211,7 +211,8 @@ bool narrow_wins(const Convolution& shape) {
     if (shape.kernel[axis] != 4 || shape.stride[axis] != 2 || shape.padding[axis] % 2 == 0) return false;
   }
   return shape.transposed && shape.out_channels >= 1 && shape.out_channels <= kNarrow &&
-         shape.in_channels >= 8 && shape.out_size[0] >= 2 && shape.out_size[1] >= 2 * kLanes<T>;
+         shape.in_channels >= 8 && shape.in_size[0] >= 2 && shape.in_size[1] >= 2 &&
+         shape.out_size[1] >= 2 * kLanes<T>;
 }
 
 }  // namespace
