@@ -15,13 +15,14 @@ namespace {
 using namespace fastgan::test;
 
 constexpr const char* kHelp =
-    "usage: cpu_program [--quick] [--only OP] [--capability NAME] [--help]\n"
+    "usage: cpu_program [--quick] [--only OP] [--capability NAME] [--fault] [--help]\n"
     "\n"
     "Runs the CPU kernels of fastgan on guarded memory and compares them with their definitions.\n"
     "  --quick            a selection of the cases, for slow machines\n"
     "  --only OP          one of convolutions, affine_act, channel_statistics, gan_loss, frozen_generator, "
     "noise\n"
     "  --capability NAME  one of this machine's, instead of each in turn\n"
+    "  --fault            reads behind a tensor, to see that this fails\n"
     "Prints a line for each failure and a summary; exits with 0 if all is right, 1 if not, 2 for a wrong "
     "option.\n";
 
@@ -42,6 +43,13 @@ int wrong_option(const std::string& what) {
   return 2;
 }
 
+void fault() {
+  report().begin_case("fault");
+  const GuardedMemory memory("a tensor of 3 bytes", 3, Guard::kAfter);
+  static volatile unsigned char read;
+  read = static_cast<volatile unsigned char*>(memory.data())[3];
+}
+
 int run(int count, char** values) {
   bool thorough = true;
   std::string only;
@@ -50,6 +58,9 @@ int run(int count, char** values) {
     if (option == "--help") return std::fputs(kHelp, stdout), 0;
     if (option == "--quick") {
       thorough = false;
+    } else if (option == "--fault") {
+      report_faults();
+      fault();
     } else if (option == "--only" && i + 1 < count) {
       only = values[++i];
     } else if (option == "--capability" && i + 1 < count) {
