@@ -91,7 +91,7 @@ void check_channel_statistics(bool thorough) {
   const auto add = [&](int64_t images, int64_t channels, int64_t pixels, bool special = false) {
     for (const bool channels_last : {true, false}) {
       for (const ElementType type : kTypes) {
-        if (++turn % (thorough ? 2 : 11) == 0)
+        if (++turn % (thorough ? 3 : 11) == 0)
           check({images, channels, pixels, channels_last}, type, special, random);
       }
     }

@@ -81,7 +81,8 @@ class Sweep {
   void widths() {
     for (const int64_t width : {7, 8, 9, 15, 16, 17, 31, 32, 33}) {
       for (int64_t few = 1; few <= 5; ++few) {
-        add(convolution(true, few == 2 ? 65 : 8 + few, few, 2, width, 4, 2, few % 2 == 0 ? 3 : 1), 2);
+        const int64_t padding = few % 2 == 0 ? 3 : 1;
+        add(convolution(true, few == 2 ? 65 : 8 + few, few, 2 + padding, width, 4, 2, padding), 2);
         add(convolution(false, few, 9, 4, 2 * width, 4, 2, 1), 1);
       }
     }

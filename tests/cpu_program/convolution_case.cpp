@@ -64,9 +64,10 @@ class Checked {
 
   void make_special() {
     const double values[] = {INFINITY, NAN, -INFINITY};
+    // In different channels and images: where they met, all would be NaN.
     const auto scatter = [&](Numbers& numbers) {
       for (size_t i = 0; i < 3 && !numbers.empty(); ++i)
-        numbers[numbers.size() * (2 * i + 1) / 6] = values[i];
+        numbers[(numbers.size() * (2 * i + 1) / 6 + i) % numbers.size()] = values[i];
     };
     if (one_.special == Special::kInput) scatter(input_);
     if (one_.special == Special::kWeight) scatter(weight_);
@@ -140,6 +141,17 @@ class Checked {
     if (view.finite != right)
       report().fail("pack_weight: finite must say whether the weight is, and does not");
     return view;
+  }
+
+  // The last panel's channels that are not there: zeros, on which the minimal algorithm's speed depends.
+  void check_padding(const Convolution& shape, const unsigned char* packed) const {
+    const int64_t size = cpu::packed_weight_size(shape), panel = size / cpu::panels(shape.out_channels);
+    const int64_t used = shape.out_channels - (cpu::panels(shape.out_channels) - 1) * cpu::kPanel;
+    for (int64_t i = size - panel; i < size; ++i) {
+      if (i % cpu::kPanel < used || load(wide_, packed + static_cast<size_t>(i) * size_of(wide_)) == 0)
+        continue;
+      return report().fail(text("packed weight[%d] must be 0, beyond the last channel", static_cast<int>(i)));
+    }
   }
 
   cpu::AffineAct affine(Tensors& tensors) const {

@@ -15,12 +15,12 @@ namespace {
 using namespace fastgan::test;
 
 constexpr const char* kHelp =
-    "usage: cpu_program [--quick] [--only OP] [--capability NAME] [--fault] [--help]\n"
+    "usage: cpu_program [--quick] [--only CHECK] [--capability NAME] [--fault] [--help]\n"
     "\n"
     "Runs the CPU kernels of fastgan on guarded memory and compares them with their definitions.\n"
     "  --quick            a selection of the cases, for slow machines\n"
-    "  --only OP          one of convolutions, affine_act, channel_statistics, gan_loss, frozen_generator, "
-    "noise\n"
+    "  --only CHECK       convolutions, image_independence, affine_act, channel_statistics, gan_loss,\n"
+    "                     frozen_generator or noise\n"
     "  --capability NAME  one of this machine's, instead of each in turn\n"
     "  --fault            reads behind a tensor, to see that this fails\n"
     "Prints a line for each failure and a summary; exits with 0 if all is right, 1 if not, 2 for a wrong "
@@ -32,6 +32,7 @@ struct Check {
 };
 
 constexpr Check kChecks[] = {{"convolutions", check_convolutions},
+                             {"image_independence", check_image_independence},
                              {"affine_act", check_affine_act},
                              {"channel_statistics", check_channel_statistics},
                              {"gan_loss", check_gan_loss},
@@ -46,8 +47,8 @@ int wrong_option(const std::string& what) {
 void fault() {
   report().begin_case("fault");
   const GuardedMemory memory("a tensor of 3 bytes", 3, Guard::kAfter);
-  static volatile unsigned char read;
-  read = static_cast<volatile unsigned char*>(memory.data())[3];
+  const auto* const bytes = static_cast<const volatile unsigned char*>(memory.data());
+  report().fail(text("the guard page was read: %d", bytes[3]));
 }
 
 int run(int count, char** values) {
@@ -77,7 +78,7 @@ int run(int count, char** values) {
     known = true;
     check.run(thorough);
   }
-  if (!known) return wrong_option("there is no op " + only);
+  if (!known) return wrong_option("there is no check " + only);
   std::string names;
   for (const std::string& name : capabilities()) names += (names.empty() ? "" : ", ") + name;
   const Report& result = report();
