@@ -140,6 +140,7 @@ class Checked {
     const bool right = std::all_of(weight_.begin(), weight_.end(), [](double w) { return std::isfinite(w); });
     if (view.finite != right)
       report().fail("pack_weight: finite must say whether the weight is, and does not");
+    check_padding(shape, static_cast<const unsigned char*>(memory));
     return view;
   }
 

@@ -44,7 +44,7 @@ def problems(folder: Path, objdump: str) -> list[str]:
             found.append(f"{stem}: no function matches {pattern}")
         for name, body in inner.items():
             vectors, scalars = len(VECTOR_FUSED.findall(body)), len(SCALAR_FUSED.findall(body))
-            short = name.partition("(float")[0].partition("(double")[0].rpartition("::")[2]
+            short = re.search(pattern, name).group().strip(":(")
             sys.stdout.write(f"{stem}: {short}: {vectors} fmla of vectors\n")
             if vectors == 0 or scalars > 0:
                 found.append(f"{stem}: {short} has {vectors} fmla of vectors and {scalars} of single numbers")
