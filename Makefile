@@ -20,10 +20,10 @@ AARCH64 ?= aarch64-linux-gnu
 QEMU := $(or $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static),qemu-aarch64)
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
-.PHONY: help dev demo test test-gpu test-asan test-tsan test-aarch64 lint fmt bench bench-micro clean
+.PHONY: help dev demo test test-gpu test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 17
 
 dev: $(NATIVE)  ## a virtual environment with everything for development, the native part built
 
@@ -60,7 +60,15 @@ test-asan:  ## the CPU kernels on guarded memory under AddressSanitizer and UBSa
 	$(BUILD_PROGRAM) $(PROGRAM)/asan -- -O1 $(SANITIZERS)
 	$(PROGRAM)/asan/cpu_program
 
-test-tsan:  ## the same under ThreadSanitizer
+# libstdc++ is loaded with the sanitizer, which otherwise does not find what Python alone does not link. Tests of
+# threads are left out: they take most of the time, and test-tsan looks closer.
+test-asan-torch: dev  ## the native operators' tests, through torch, under AddressSanitizer
+	FASTGAN_BUILD=cpu CXX="$(or $(CXX),c++) -fsanitize=address -g1" \
+		$(BIN)/python setup.py -q build --build-lib build/asan/lib --build-temp build/asan/temp
+	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
+		PYTHONPATH=$(CURDIR)/build/asan/lib $(BIN)/pytest tests/native -k "not threads" --ignore tests/native/test_cpu_program.py
+
+test-tsan:  ## the CPU kernels on guarded memory under ThreadSanitizer
 	$(BUILD_PROGRAM) $(PROGRAM)/tsan -- -O1 -g1 -fsanitize=thread
 	$(PROGRAM)/tsan/cpu_program --quick
 
