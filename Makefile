@@ -12,13 +12,18 @@ BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.fastgan-environment
 NATIVE := $(VENV)/.fastgan-native
 NATIVE_SOURCES := setup.py $(shell find csrc -type f)
-CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+CXX_SOURCES := $(shell find csrc tests/cpu_program -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+PROGRAM := build/cpu_program
+BUILD_PROGRAM = $(PYTHON) tests/cpu_program/build.py
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -g1
+AARCH64 ?= aarch64-linux-gnu
+QEMU := $(or $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static),qemu-aarch64)
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
-.PHONY: help dev demo test test-gpu lint fmt bench bench-micro clean
+.PHONY: help dev demo test test-gpu test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 17
 
 dev: $(NATIVE)  ## a virtual environment with everything for development, the native part built
 
@@ -50,6 +55,30 @@ test: lint  ## everything that runs without a GPU (set-up included)
 
 test-gpu: dev  ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu
+
+test-asan:  ## the CPU kernels on guarded memory under AddressSanitizer and UBSan
+	$(BUILD_PROGRAM) $(PROGRAM)/asan -- -O1 $(SANITIZERS)
+	$(PROGRAM)/asan/cpu_program
+
+# libstdc++ is loaded with the sanitizer, which otherwise does not find what Python alone does not link. Tests of
+# threads are left out: they take most of the time, and test-tsan looks closer.
+test-asan-torch: dev  ## the native operators' tests, through torch, under AddressSanitizer
+	FASTGAN_BUILD=cpu CXX="$(or $(CXX),c++) -fsanitize=address -g1" \
+		$(BIN)/python setup.py -q build --build-lib build/asan/lib --build-temp build/asan/temp
+	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
+		PYTHONPATH=$(CURDIR)/build/asan/lib $(BIN)/pytest tests/native -k "not threads" --ignore tests/native/test_cpu_program.py
+
+test-tsan:  ## the CPU kernels on guarded memory under ThreadSanitizer
+	$(BUILD_PROGRAM) $(PROGRAM)/tsan -- -O1 -g1 -fsanitize=thread
+	$(PROGRAM)/tsan/cpu_program --quick
+
+test-aarch64:  ## the baseline kernels on an emulated aarch64, and whether they became vector instructions
+	@command -v $(AARCH64)-g++ >/dev/null && command -v $(AARCH64)-objdump >/dev/null && command -v $(QEMU) >/dev/null || { \
+		echo "test-aarch64 needs a cross-compiler and an emulator: on Debian, apt-get install g++-aarch64-linux-gnu qemu-user" >&2; \
+		exit 1; }
+	$(BUILD_PROGRAM) $(PROGRAM)/aarch64 --cxx $(AARCH64)-g++ -- -static
+	$(PYTHON) tests/cpu_program/vectorised.py $(PROGRAM)/aarch64 --objdump $(AARCH64)-objdump
+	$(QEMU) $(PROGRAM)/aarch64/cpu_program --quick
 
 lint: dev  ## report style errors, change nothing
 	$(BIN)/ruff check .
