@@ -78,6 +78,13 @@ inline std::vector<Phase> phases(const Convolution& shape) {
   return all;
 }
 
+// Taps of all phases: the kernel's, but for those that no output reads.
+inline int64_t phase_taps(const Convolution& shape) {
+  int64_t taps = 0;
+  for (const Phase& phase : phases(shape)) taps += phase.y.taps * phase.x.taps;
+  return taps;
+}
+
 // Inputs [low, low + count) that the phases read along an axis; count 0 if none.
 struct Extent {
   int64_t low, count;

@@ -74,7 +74,7 @@ PackedWeight pack_weight(const Convolution& shape, ElementType type, const void*
   with_types(type, [&](auto types) {
     using In = typename decltype(types)::In;
     using T = typename decltype(types)::T;
-    const int64_t size = shape.taps() * shape.in_channels * kPanel;
+    const int64_t size = static_cast<int64_t>(taps.size()) * shape.in_channels * kPanel;
     parallel_for(pool, panels(shape.out_channels), /*grain=*/1, [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; ++panel) {
         T* const to = static_cast<T*>(packed) + panel * size;

@@ -29,7 +29,7 @@ struct PackedWeight {
 
 // Numbers, not bytes, in a packed weight.
 inline int64_t packed_weight_size(const Convolution& shape) {
-  return panels(shape.out_channels) * shape.taps() * shape.in_channels * kPanel;
+  return panels(shape.out_channels) * phase_taps(shape) * shape.in_channels * kPanel;
 }
 
 // Images that kernels like to have at a time: with fewer they read the weights more often than they must. The

@@ -9,6 +9,11 @@ namespace {
 template <class In, class T>
 class ForwardFinish {
  public:
+  // Nothing but the bias is added before a number is stored: whoever has whole panels may do both.
+  static constexpr bool kStores = std::is_same_v<In, T>;
+  In* output(int64_t panel, int64_t output) const { return out_ + output * channels_ + panel * kPanel; }
+  const T* bias(int64_t panel) const { return bias_.data() + panel * kPanel; }
+
   explicit ForwardFinish(const AffineActConvArguments& a)
       : out_(static_cast<In*>(a.output)),
         channels_(a.shape.out_channels),
@@ -24,9 +29,9 @@ class ForwardFinish {
 
   void pixels(int64_t panel, const Pixel* pixels, int64_t count, const T* sums) const {
     const int64_t used = std::min(kPanel, channels_ - panel * kPanel);
-    const T* const bias = bias_.data() + panel * kPanel;
+    const T* const bias = this->bias(panel);
     for (int64_t i = 0; i < count; ++i, sums += kTile<T>) {
-      In* const out = out_ + pixels[i].output * channels_ + panel * kPanel;
+      In* const out = output(panel, pixels[i].output);
       if (used == kPanel) {
         for (int64_t k = 0; k < kPanel; k += kLanes<T>) {
           write_stored<In, T>(out + k, read_vector(sums + k) + read_vector(bias + k));

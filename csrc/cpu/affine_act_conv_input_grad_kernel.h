@@ -10,6 +10,8 @@ namespace {
 template <class In, class T>
 class InputGradFinish {
  public:
+  static constexpr bool kStores = false;
+
   explicit InputGradFinish(const AffineActConvInputGradArguments& a)
       : input_(a.input),
         affine_(a.affine, a.shape.out_channels),

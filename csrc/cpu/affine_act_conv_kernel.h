@@ -80,6 +80,7 @@ class Correlation {
       : shape_(shape),
         phases_(phases(shape)),
         weight_(weight),
+        panel_size_(phase_taps(shape) * shape.in_channels * kPanel),
         height_(input_extent(shape, 0)),
         width_(input_extent(shape, 1)),
         images_(images) {
@@ -150,7 +151,6 @@ class Correlation {
 
   int64_t panel_count() const { return panels(shape_.out_channels); }
   int64_t last_panel(int64_t first) const { return std::min(first + kTilePanels, panel_count()); }
-  int64_t panel_size() const { return shape_.taps() * shape_.in_channels * kPanel; }
   int64_t first_image(int64_t group) const { return group * images_ / groups_; }
   int64_t most_images() const { return (images_ + groups_ - 1) / groups_; }
 
@@ -205,7 +205,7 @@ class Correlation {
   // The sums of `count` of kBlock places for pixels; a tail repeats the last one.
   void sum_pixels(const Phase& phase, int64_t panel, Pixel* pixels, int64_t count, const T* scratch,
                   T* sums) const {
-    const T* const weights = static_cast<const T*>(weight_.data) + panel * panel_size() +
+    const T* const weights = static_cast<const T*>(weight_.data) + panel * panel_size_ +
                              phase.first_tap * shape_.in_channels * kPanel;
     for (int64_t i = count; i < kBlock; ++i) pixels[i] = pixels[count - 1];
     if (phase.y.taps * phase.x.taps * shape_.in_channels == 0) {
@@ -215,7 +215,7 @@ class Correlation {
     } else {
       for (int64_t each = panel; each < last_panel(panel); ++each) {
         for (int64_t i = 0; i < count; ++i) {
-          sum_inside(phase, pixels[i], scratch, weights + (each - panel) * panel_size(),
+          sum_inside(phase, pixels[i], scratch, weights + (each - panel) * panel_size_,
                      sums + i * kTile<T> + (each - panel) * kPanel);
         }
       }
@@ -242,7 +242,7 @@ class Correlation {
     bool first = true;
     for (int64_t y = 0; y < phase.y.taps; y += rows) {
       for (int64_t x = 0; x < row; x += part) {
-        const Run run{std::min(rows, phase.y.taps - y), std::min(part, row - x), stride, panel_size()};
+        const Run run{std::min(rows, phase.y.taps - y), std::min(part, row - x), stride, panel_size_};
         for (int64_t i = 0; i < count; i += kPixels<vectors>) {
           const T* inputs[kPixels<vectors>];
           for (int p = 0; p < kPixels<vectors>; ++p)
@@ -274,6 +274,7 @@ class Correlation {
   Convolution shape_;
   std::vector<Phase> phases_;
   PackedWeight weight_;
+  int64_t panel_size_;
   Extent height_, width_;
   int64_t images_, image_size_, groups_;
 };

@@ -16,7 +16,6 @@ namespace {
 
 constexpr int64_t kChunk = 64;               // images at a time, which bounds the workspace
 constexpr int64_t kGroupBytes = 768 * 1024;  // what a step reads and writes of a group of images
-constexpr int64_t kGroupPixels = 1024;       // that a group gives at least, for its weights' sake
 
 void serial(int64_t count, int64_t, RangeBody body, void* context) { body(0, count, context); }
 

@@ -54,10 +54,9 @@ constexpr int kCellVectors = FASTGAN_VECTOR_BYTES == 64 && channels < 4 ? 2 : 1;
 
 // sums[vector][phase * channels + channel][lane] (+)= products of `depth` planes from `input` on with weights
 // [depth][phase][tap][channels].
-template <int channels, class T>
+template <int channels, int vectors, class T>
 __attribute__((noinline)) void multiply_cells(const T* input, int64_t row, int64_t plane, const T* weights,
                                               int64_t depth, bool first, T* sums) {
-  constexpr int vectors = kCellVectors<channels>;
   Vector<T> total[vectors][4 * channels] = {};
   for (int64_t c = 0; c < depth; ++c, input += plane, weights += 16 * channels) {
 #pragma GCC unroll 16
@@ -159,16 +158,25 @@ class NarrowCorrelation {
 
   template <int channels, class Finish>
   void run_image(int64_t image, const T* planes, const Finish& finish) const {
+    if (columns_ <= kLanes<T>) {
+      run_cells<channels, 1>(image, planes, finish);
+    } else {
+      run_cells<channels, kCellVectors<channels>>(image, planes, finish);
+    }
+  }
+
+  template <int channels, int vectors, class Finish>
+  void run_cells(int64_t image, const T* planes, const Finish& finish) const {
     const int64_t depth = kRun / 4;
-    constexpr int64_t kCells = kCellVectors<channels> * kLanes<T>;
+    constexpr int64_t kCells = vectors * kLanes<T>;
     alignas(64) T cells[4 * channels * kCells];
     for (int64_t y = 0; y < rows_; ++y) {
       for (int64_t x = 0; x < columns_; x += kCells) {
         const T* const input = planes + y * row_ + x;
         for (int64_t c = 0; c < shape_.in_channels; c += depth) {
-          multiply_cells<channels>(input + c * plane_size(), row_, plane_size(),
-                                   weights_.data() + c * 16 * channels,
-                                   std::min(depth, shape_.in_channels - c), c == 0, cells);
+          multiply_cells<channels, vectors>(input + c * plane_size(), row_, plane_size(),
+                                            weights_.data() + c * 16 * channels,
+                                            std::min(depth, shape_.in_channels - c), c == 0, cells);
         }
         finish_cells<channels>(image, y, x, std::min(kCells, columns_ - x), cells, finish);
       }
@@ -203,8 +211,8 @@ class NarrowCorrelation {
   std::vector<T> weights_;  // [in channel][phase][tap][out channel]
 };
 
-// By the shape: where rows are long enough to fill a vector. The phases' inputs are as multiply_cells has
-// them where the padding is odd.
+// By the shape: where rows are long enough to nearly fill a vector. The phases' inputs are as multiply_cells
+// has them where the padding is odd.
 template <class T>
 bool narrow_wins(const Convolution& shape) {
   for (int axis = 0; axis < 2; ++axis) {
@@ -212,7 +220,7 @@ bool narrow_wins(const Convolution& shape) {
   }
   return shape.transposed && shape.out_channels >= 1 && shape.out_channels <= kNarrow &&
          shape.in_channels >= 8 && shape.in_size[0] >= 2 && shape.in_size[1] >= 2 &&
-         shape.out_size[1] >= 2 * kLanes<T>;
+         2 * shape.out_size[1] >= 3 * kLanes<T>;
 }
 
 }  // namespace
