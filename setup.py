@@ -60,6 +60,7 @@ CPU_SOURCES = [
     "csrc/cpu/gan_loss.cpp",
     "csrc/cpu/gan_loss_default.cpp",
     "csrc/cpu/scratch.cpp",
+    "csrc/cpu/team.cpp",
 ]
 # Sums of products, which FMA is for; in the default ones where the baseline has it, as on aarch64 and not on x86-64.
 FUSED_SOURCES = [s for s in CPU_SOURCES if re.search(r"/affine_act_conv\w*_(default|avx2|avx512)\.cpp$", s)]

@@ -93,6 +93,11 @@ def last_cpu_capability() -> str:
     return torch.ops.fastgan_C.last_cpu_capability()
 
 
+def kept_scratch() -> int:
+    """Bytes that the CPU kernels' threads keep to work in, from call to call; 0 without the operators."""
+    return 0 if ops_missing() else torch.ops.fastgan_C.kept_scratch()
+
+
 def _require_ops() -> None:
     if reason := ops_missing():
         raise RuntimeError(f"the native part of fastgan is not there: {reason}; {HOW_TO_BUILD} builds it")

@@ -10,6 +10,7 @@
 
 #include "cpu/affine_act.h"
 #include "cpu/scratch.h"
+#include "cpu/team.h"
 
 namespace fastgan::cpu {
 namespace {
@@ -274,7 +275,8 @@ class Plan {
 }  // namespace
 
 void frozen_generator(const FrozenGeneratorArguments& arguments, ParallelFor pool) {
-  Plan(arguments).run(pool);
+  const Plan plan(arguments);
+  Team::run(pool, arguments.threads, [&](ParallelFor team) { plan.run(team); });
 }
 
 }  // namespace fastgan::cpu

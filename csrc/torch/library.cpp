@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cpu/capability.h"
+#include "cpu/scratch.h"
 
 namespace {
 
@@ -14,16 +15,20 @@ void force_cpu_capability(std::string name) { fastgan::cpu::force(name); }
 
 std::string last_cpu_capability() { return fastgan::cpu::last_run(); }
 
+int64_t kept_scratch() { return fastgan::cpu::kept_scratch(); }
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY(fastgan_C, m) {
   m.def("cpu_capability() -> str");
   m.def("force_cpu_capability(str name) -> ()");
   m.def("last_cpu_capability() -> str");
+  m.def("kept_scratch() -> int");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fastgan_C, CompositeExplicitAutograd, m) {
   m.impl("cpu_capability", TORCH_BOX(&cpu_capability));
   m.impl("force_cpu_capability", TORCH_BOX(&force_cpu_capability));
   m.impl("last_cpu_capability", TORCH_BOX(&last_cpu_capability));
+  m.impl("kept_scratch", TORCH_BOX(&kept_scratch));
 }
