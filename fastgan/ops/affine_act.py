@@ -10,8 +10,7 @@ from torch import Tensor
 from fastgan import backends
 from fastgan.ops import cpu_passes
 from fastgan.ops.checks import check_activation, checked_affine
-from fastgan.ops.cpu_choice import measured_fastest
-from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES
+from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.reference import affine_act as reference
 from fastgan.reference.affine_act_conv import STOCK
 

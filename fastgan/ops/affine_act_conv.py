@@ -5,7 +5,6 @@ arguments, the output and its mean; the activated map is computed again where th
 needs it. The maths is in `fastgan.reference.affine_act_conv`.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,8 +12,7 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops.cpu_choice import for_call, measured_fastest
-from fastgan.ops.cpu_passes import ACTIVATION, CPU, NATIVE_DTYPES
+from fastgan.ops.cpu_passes import ACTIVATION, CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.reference import affine_act as pointwise
 from fastgan.reference.affine_act_conv import (
     STOCK,
@@ -94,9 +92,6 @@ _LIBRARIES: list[torch.library.Library] = []  # their registrations last as long
 def _runner(op: ChainOperator) -> Callable:
     def run(input: Tensor, weight: Tensor, *arguments):
         backend = backends.choose(op.name, input.device.type, input.dtype)
-        stride, padding = arguments[5:7]
-        geometry = geometry_of(op, input, weight, stride, padding)
-        backend = for_call(backend, input.shape[0], _small_pixels(op, geometry))
         if backend == "cpu":
             results = _forward_on_cpu(op, input, weight, *arguments)
         elif backend == "aten":
@@ -117,10 +112,6 @@ def geometry_of(op: ChainOperator, input: Tensor, weight: Tensor, stride, paddin
     else:
         size = [(side + 2 * pad - k) // step + 1 for side, k, step, pad, _ in sides]
     return Geometry(stride, padding, input.shape[2:], size, weight.shape[2:])
-
-
-def _small_pixels(op: ChainOperator, geometry: Geometry) -> int:
-    return math.prod(geometry.input_size if op.transposed else geometry.output_size)
 
 
 def _forward_by_aten(op: ChainOperator, input, weight, bias, scale, shift, activation, negative_slope, *options):
@@ -158,9 +149,6 @@ def _backward_runner(op: ChainOperator) -> Callable:
         like = next(each for each in arguments[:10] if each is not None)
         dtype = next(each.dtype for each in (arguments[0], *arguments[3:5], arguments[8], like) if each is not None)
         backend = backends.choose(op.name, like.device.type, dtype)
-        grad_output, input, output = arguments[0], arguments[3], arguments[8]
-        images = next(each.shape[0] for each in (grad_output, output, input) if each is not None)
-        backend = for_call(backend, images, _small_pixels(op, _unpacked(arguments)[3]))
         # Gradients are taken in the dtype of the forward pass, also inside an autocast block.
         with torch.autocast(like.device.type, enabled=False):
             if backend == "cpu":

@@ -14,14 +14,11 @@ Each is linear in both arguments, and its gradients are the other two:
 So derivatives of every order stay inside the three operators. Neither groups nor dilation.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops.cpu_choice import for_call, measured_fastest
-from fastgan.ops.cpu_passes import NATIVE_DTYPES
+from fastgan.ops.cpu_passes import NATIVE_DTYPES, measured_fastest
 from fastgan.reference.affine_act_conv import layout
 
 for _op in ("conv2d", "conv_transpose2d", "conv2d_weight_grad"):
@@ -81,13 +78,9 @@ def _conv2d_weight_grad_by_aten(large: Tensor, small: Tensor, kernel_size, strid
 _NOTHING_AROUND = None, None, None, 0, 1.0  # bias, scale, shift, activation, slope
 
 
-def _output_size(input: Tensor, weight: Tensor, stride, padding) -> list[int]:
-    sides = zip(input.shape[2:], weight.shape[2:], stride, padding, strict=True)
-    return [(side + 2 * pad - kernel) // step + 1 for side, kernel, step, pad in sides]
-
-
 def _conv2d_on_cpu(input: Tensor, weight: Tensor, stride, padding) -> Tensor:
-    size = _output_size(input, weight, stride, padding)
+    sides = zip(input.shape[2:], weight.shape[2:], stride, padding, strict=True)
+    size = [(side + 2 * pad - kernel) // step + 1 for side, kernel, step, pad in sides]
     y = torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, stride, padding, size, False, False)[0]
     return y.contiguous(memory_format=layout(input, weight))
 
@@ -121,9 +114,6 @@ _LEAVES = {op: {"reference": _ATEN[op], "aten": _ATEN[op], "cpu": _CPU[op]} for 
 def _runner(op: str):
     def run(first: Tensor, second: Tensor, *geometry) -> Tensor:
         backend = backends.choose(op, first.device.type, first.dtype)
-        if op != "conv2d_weight_grad":  # which reads no weight, and is faster for one image too
-            small = first.shape[2:] if op == "conv_transpose2d" else _output_size(first, second, *geometry)
-            backend = for_call(backend, first.shape[0], math.prod(small))
         # Gradients are taken in the dtype of the forward pass, also inside an autocast block.
         with torch.autocast(first.device.type, enabled=False):
             result = _LEAVES[op][backend](first, second, *geometry)

@@ -9,6 +9,11 @@ _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16
 NATIVE_DTYPES = {"aten": _FLOATS, "cpu": _FLOATS}
 
 
+def measured_fastest(capability: str) -> str:
+    """What `auto` takes on a CPU: our convolutions where vectors are wide (docs/ops.md has the numbers)."""
+    return "aten" if capability in ("", "default") else "cpu"
+
+
 # The order is that of enum Activation in csrc/common/affine_act.h.
 ACTIVATION = {"none": 0, "leaky_relu": 1, "relu": 2, "tanh": 3}
 
