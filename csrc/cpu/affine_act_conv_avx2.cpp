@@ -20,6 +20,7 @@
 #include "cpu/channel_moments.h"
 #include "cpu/affine_act_conv_kernel.h"
 #include "cpu/minimal_transforms.h"
+#include "cpu/tile_products.h"
 #include "cpu/minimal_correlation_kernel.h"
 #include "cpu/narrow_correlation_kernel.h"
 #include "cpu/patches.h"

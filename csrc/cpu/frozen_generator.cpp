@@ -3,7 +3,8 @@
 //
 // The first steps have small maps and large weights, and are run for all images of a chunk at once, threads
 // sharing each step. The later ones are run depth first: a thread takes some images of its own to the end,
-// the fewer at a time the larger their maps are, so that these stay in its second-level cache.
+// the fewer at a time the larger their maps are, so that these stay in its second-level cache; but enough for
+// the weights to be read seldom.
 #include "cpu/frozen_generator.h"
 
 #include <algorithm>

@@ -4,9 +4,9 @@
 // The large map's four phases are 2x2 correlations with the small map: along one axis, of a tile of two
 // pixels f0, f1 of the small map and three, d0, d1, d2, of a phase of the large one,
 //   m0 = (d0 - d1) f0,  m1 = d1 (f0 + f1),  m2 = (d1 - d2) f1,   dw0 = m0 + m1,  dw1 = m1 - m2.
-// The nine products of a tile and phase are outer products over channels and are summed over all tiles before
-// they become four taps: 9 multiplications where the direct sum has 16. A thread has the gradient of some
-// channels of the large map, with all or some of the small one, to itself, and transforms for it what it
+// The nine products of a tile and phase are outer products over channels and are summed over a chunk of tiles
+// before they become four taps: 9 multiplications where the direct sum has 16. A thread has the gradient of
+// some channels of the large map, with all or some of the small one, to itself, and transforms for it what it
 // reads, chunk by chunk of rows of tiles, into planes of panels of channels. Threads need not wait for each
 // other, which costs more than the transforms that several of them do. Runs of tiles are summed before they
 // are added to the rest. Where a sum is not finite all is done again directly, since infinite numbers spread
