@@ -1,5 +1,5 @@
-// Rows of feature maps in the compute type, [x][channel]: read from any layout, transformed in place. For
-// kernel headers, as vector.h is.
+// Rows of feature maps in the compute type, [x][channel]: read from any layout, with what is in front of a
+// convolution or its gradients applied. For kernel headers, as vector.h is.
 //
 // Needs before it: <type_traits>, <vector>, common/half.h, cpu/affine_act_conv.h, cpu/vector.h.
 
@@ -29,6 +29,7 @@ inline void write_stored(In* to, Vector<T> value) {
   }
 }
 
+// Some neighbouring channels of a map.
 struct Channels {
   int64_t first, count;
 };

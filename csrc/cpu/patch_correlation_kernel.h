@@ -4,8 +4,7 @@
 // Sums are those of the direct kernel, in its order. Where the result is only stored it goes from the
 // registers to its place: these layers write far more than they read.
 //
-// Needs before it: cpu/affine_act_conv_kernel.h, cpu/minimal_correlation_kernel.h, cpu/patches.h and what
-// they need.
+// Needs before it: cpu/affine_act_conv_kernel.h, cpu/tile_products.h, cpu/patches.h and what they need.
 
 namespace fastgan::cpu {
 namespace {
