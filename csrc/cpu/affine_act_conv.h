@@ -8,6 +8,7 @@
 
 #include "common/convolution.h"
 #include "common/element_type.h"
+#include "cpu/minimal_tile.h"
 #include "cpu/parallel.h"
 #include "cpu/tensor_view.h"
 
@@ -32,13 +33,14 @@ inline int64_t packed_weight_size(const Convolution& shape) {
   return panels(shape.out_channels) * phase_taps(shape) * shape.in_channels * kPanel;
 }
 
-// Images that kernels like to have at a time: with fewer they read the weights more often than they must. The
-// larger the weights are, the more.
+// Images that kernels like to have at a time: with fewer they read the weights more often than they must, and
+// transform them. The larger the weights are, and the more there is to transform, the more.
 inline int64_t images_at_once(const Convolution& shape) {
-  constexpr int64_t kOutputs = 256, kWeights = int64_t{1} << 20;
+  constexpr int64_t kWeights = int64_t{1} << 20;
   const int64_t phases = shape.transposed ? shape.stride[0] * shape.stride[1] : 1;
   const int64_t outputs = std::max<int64_t>(1, shape.out_pixels() / phases);
-  return (kOutputs * (packed_weight_size(shape) < kWeights ? 1 : 2) + outputs - 1) / outputs;
+  const int64_t wanted = minimal_tile(shape) == 4 ? 1024 : packed_weight_size(shape) < kWeights ? 256 : 512;
+  return (wanted + outputs - 1) / outputs;
 }
 
 // Packs `weight` for `shape` into `packed`, packed_weight_size(shape) numbers of the compute type.

@@ -18,11 +18,13 @@
 #include "cpu/affine_act_conv_kernel.h"
 #include "cpu/minimal_transforms.h"
 #include "cpu/tile_products.h"
+#include "cpu/quad_weights.h"
 #include "cpu/minimal_correlation_kernel.h"
 #include "cpu/narrow_correlation_kernel.h"
 #include "cpu/patches.h"
 #include "cpu/patch_correlation_kernel.h"
 #include "cpu/correlate.h"
+#include "cpu/vector_sums.h"
 #include "cpu/affine_act_conv_input_grad_kernel.h"
 // clang-format on
 

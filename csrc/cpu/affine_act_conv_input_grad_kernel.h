@@ -1,7 +1,7 @@
 // The input gradient of affine_act_conv: the other convolution of dy, and what is done with its sums dz. For
 // sources of one capability.
 //
-// Needs before it: <algorithm>, <vector>, cpu/correlate.h.
+// Needs before it: <algorithm>, <vector>, cpu/vector_sums.h, cpu/correlate.h.
 
 namespace fastgan::cpu {
 namespace {
@@ -68,33 +68,6 @@ class InputGradFinish {
 
   int64_t padded() const { return panels(channels_) * kPanel; }
 
-  // Sums of a vector of channels, of products exact in double.
-  class VectorSums {
-   public:
-    explicit VectorSums(double* to) : to_(to) {
-      for (int i = 0; i < kParts; ++i) part_[i] = read_vector(to + i * kLanes<double>);
-    }
-    void add(Vector<T> value) {
-      T lanes[kLanes<T>];
-      write_vector(lanes, value);
-      for (int i = 0; i < kParts; ++i) part_[i] += read_doubles(lanes + i * kLanes<double>);
-    }
-    void add_product(Vector<T> a, Vector<T> b) {
-      T left[kLanes<T>], right[kLanes<T>];
-      write_vector(left, a), write_vector(right, b);
-      for (int i = 0; i < kParts; ++i)
-        part_[i] += read_doubles(left + i * kLanes<double>) * read_doubles(right + i * kLanes<double>);
-    }
-    void store() const {
-      for (int i = 0; i < kParts; ++i) write_vector(to_ + i * kLanes<double>, part_[i]);
-    }
-
-   private:
-    static constexpr int kParts = kLanes<T> / kLanes<double>;
-    double* to_;
-    Vector<double> part_[kParts];
-  };
-
   template <Activation activation>
   void whole_panel(int64_t panel, const Pixel* pixels, int64_t count, const T* sums) const {
     for (int64_t begin = 0, end; begin < count; begin = end) {
@@ -121,7 +94,9 @@ class InputGradFinish {
     const auto place = [&](std::vector<double>& all) {
       return all.empty() ? unused : all.data() + image * padded() + channel;
     };
-    VectorSums by_scale(place(by_scale_)), by_shift(place(by_shift_));
+    double *const to_scale = place(by_scale_), *const to_shift = place(by_shift_);
+    VectorSums<T> by_scale, by_shift;
+    if constexpr (with_sums) by_scale.load(to_scale), by_shift.load(to_shift);
     for (; pixel != last; ++pixel, sums += kTile<T>) {
       Vector<T> dv = read_vector(sums), x = {};
       if (needs_x_) x = read_stored<T>(input + (pixel->output - image * pixels_) * input_.stride[3]);
@@ -132,14 +107,12 @@ class InputGradFinish {
         write_stored<In, T>(d_input_ + pixel->output * channels_ + channel, scale * dv);
       }
       if constexpr (with_sums) {
-        by_scale.add_product(dv, x);
-        by_shift.add(dv);
+        const Doubles<T> exact = Doubles<T>::of(dv);
+        by_scale.add_product(exact, Doubles<T>::of(x));
+        by_shift.add(exact);
       }
     }
-    if constexpr (with_sums) {
-      by_scale.store();
-      by_shift.store();
-    }
+    if constexpr (with_sums) by_scale.store(to_scale), by_shift.store(to_shift);
   }
 
   template <Activation activation>

@@ -231,8 +231,11 @@ void run_weight_grad(const AffineActConvWeightGradArguments& a, ParallelFor pool
                                   : grad.run(pool, gradient, input, out);
       };
       const Convolution to_small = a.shape.transposed ? a.shape.backward() : a.shape;
-      if (minimal_weight_grad_wins(a.shape)) {
-        if (done(MinimalWeightGrad<T>(a.shape, a.images))) return;
+      const int64_t side = minimal_weight_grad_tile(a.shape, a.images);
+      if (side == 4) {
+        if (done(MinimalWeightGrad<T, Quads>(a.shape, a.images))) return;
+      } else if (side == 2) {
+        if (done(MinimalWeightGrad<T, Pairs>(a.shape, a.images))) return;
       } else if (Patches<T>::fit(to_small)) {
         if (done(PatchWeightGrad<T>(to_small, a.images))) return;
       }

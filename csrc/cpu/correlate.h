@@ -12,9 +12,9 @@ template <class T, class Rows, class Finish>
 void correlate(const Convolution& shape, int64_t images, const PackedWeight& weight, ParallelFor pool,
                const Rows& rows, const Finish& finish) {
   if constexpr (std::is_same_v<T, float> && FASTGAN_VECTOR_BYTES >= 32) {
-    if (weight.finite && minimal_wins(shape)) {
-      return MinimalCorrelation<T>(shape, images, weight).run(pool, rows, finish);
-    }
+    const int64_t tile = weight.finite ? minimal_tile(shape) : 0;
+    if (tile == 4) return MinimalCorrelation<T, Quads>(shape, images, weight).run(pool, rows, finish);
+    if (tile == 2) return MinimalCorrelation<T, Pairs>(shape, images, weight).run(pool, rows, finish);
     if (weight.finite && narrow_wins<T>(shape)) {
       return NarrowCorrelation<T>(shape, images, weight).run(pool, rows, finish);
     }

@@ -1,61 +1,62 @@
-// The correlation of affine_act_conv_kernel.h for kernels 4x4 of stride 2 by the minimal algorithm F(2x2,
-// 2x2): 9 multiplications where the direct sum has 16. For sources of one capability, as vector.h is.
+// The correlation of affine_act_conv_kernel.h for kernels 4x4 of stride 2 by the minimal algorithms F(2x2,
+// 2x2) and F(4x4, 2x2): 9 and 6.25 multiplications where the direct sum has 16. For sources of one
+// capability, as vector.h is.
 //
 // Both convolutions are made of 2x2 correlations of stride 1: the transposed one has four of them, one per
-// phase of its outputs; the other is the sum of four, one per phase of its inputs. Along one axis two outputs
-// of taps g0, g1 over inputs d0, d1, d2 are
-//   m0 = (d0 - d1) g0,  m1 = d1 (g0 + g1),  m2 = (d1 - d2) g1,   y0 = m0 + m1,  y1 = m1 - m2,
-// in two dimensions nine products for a tile of four outputs. All tiles at once, each product is a product
-// of matrices: of a plane [tile][channel] of transformed inputs and a matrix [channel][output] of transformed
-// weights. The former are made a slab at a time, some channels of a phase, that stays in the second-level
-// cache for all outputs; the latter, sums of taps, from the direct kernel's packing as they are
-// used. So one packing serves both algorithms, few images cost no more memory traffic than with the direct
-// one, and nothing is prepared per call.
+// phase of its outputs; the other is the sum of four, one per phase of its inputs. A tile of 2x2 outputs of
+// one takes nine products, of 4x4 outputs 25, of transformed inputs and transformed taps: see
+// minimal_transforms.h. All tiles at once, each product is a product of matrices: of a plane [tile][channel]
+// and a matrix [channel][output]. The former are made a slab at a time, some channels of a phase, that stays
+// in the second-level cache for all outputs; the latter from the direct kernel's packing as they are used. So
+// one packing serves every algorithm, few images cost no more memory traffic than with the direct one, and
+// nothing is prepared per call.
 //
-// Sums are of at most kDepth channels before they are added to the rest: rounding errors stay those of the
-// direct sum. A tile's sums depend on nothing but its image. No output sees an input that is not its own, but
-// differences of large numbers may overflow, and of infinite ones are undefined where the direct sum is
+// Sums are of at most kDepth channels before they are added to the rest: rounding errors stay near those of
+// the direct sum. A tile's sums depend on nothing but its image. No output sees an input that is not its own,
+// but differences of large numbers may overflow, and of infinite ones are undefined where the direct sum is
 // infinite: blocks of tiles whose outputs are not all finite are summed again directly.
 //
-// Needs before it: cpu/affine_act_conv_kernel.h, cpu/minimal_transforms.h, cpu/tile_products.h and what they
-// need.
+// Needs before it: cpu/affine_act_conv_kernel.h, cpu/minimal_transforms.h, cpu/tile_products.h,
+// cpu/quad_weights.h and what they need.
 
 namespace fastgan::cpu {
 namespace {
 
-constexpr int64_t kBandTiles = 128;  // of one image, worked on at a time
-constexpr int64_t kChunkTiles = 48;  // finished at a time
 constexpr int64_t kSlabBytes = 512 * 1024;
 
-// How one axis is cut into tiles: of phase q, tile t reads inputs low + t * step + shift[q] + j * apart, j
-// < 3.
+// How one axis is cut into tiles: of phase q, tile t reads inputs low + t * step + shift[q] + j * apart,
+// j < Tile::kInputs.
+template <class Tile>
 struct TileAxis {
   int64_t tiles, low, step, apart;
   int64_t shift[2];
 
   // Inputs that `count` neighbouring tiles span.
   int64_t extent(int64_t count) const {
-    return (count - 1) * step + std::max(shift[0], shift[1]) + 2 * apart + 1;
+    return (count - 1) * step + std::max(shift[0], shift[1]) + (Tile::kInputs - 1) * apart + 1;
   }
 };
 
-inline TileAxis tile_axis(const Convolution& shape, int axis) {
+template <class Tile>
+TileAxis<Tile> tile_axis(const Convolution& shape, int axis) {
+  constexpr int64_t kOutputs = Tile::kOutputs;
   const std::vector<AxisPhase> phases = axis_phases(shape, axis);
-  if (!shape.transposed) return {(phases[0].count + 1) / 2, phases[0].offset, 4, 2, {0, 1}};
+  const auto tiles = [](int64_t outputs) { return (outputs + kOutputs - 1) / kOutputs; };
+  if (!shape.transposed) return {tiles(phases[0].count), phases[0].offset, 2 * kOutputs, 2, {0, 1}};
   const int64_t low = std::min(phases[0].offset, phases[1].offset);
   const int64_t most = std::max(phases[0].count, phases[1].count);
-  return {(most + 1) / 2, low, 2, 1, {phases[0].offset - low, phases[1].offset - low}};
+  return {tiles(most), low, kOutputs, 1, {phases[0].offset - low, phases[1].offset - low}};
 }
 
-template <class T>
+template <class T, template <class> class TileOf>
 class MinimalCorrelation {
  public:
   MinimalCorrelation(const Convolution& shape, int64_t images, const PackedWeight& weight)
       : shape_(shape),
         direct_(shape, images, weight),
         weights_(static_cast<const T*>(weight.data)),
-        y_(tile_axis(shape, 0)),
-        x_(tile_axis(shape, 1)),
+        y_(tile_axis<Tile>(shape, 0)),
+        x_(tile_axis<Tile>(shape, 1)),
         images_(images),
         blocks_((shape.in_channels + kDepth - 1) / kDepth) {
     // A group is some images, or one in bands of rows of tiles.
@@ -66,7 +67,7 @@ class MinimalCorrelation {
     bands_ = std::min(y_.tiles, (tiles + kBandTiles - 1) / kBandTiles);
     band_rows_ = bands_ == 0 ? 0 : (y_.tiles + bands_ - 1) / bands_;
     most_tiles_ = most_images_ * band_rows_ * x_.tiles;
-    const int64_t block_bytes = kProducts * plane_size() * static_cast<int64_t>(sizeof(T));
+    const int64_t block_bytes = kPlanes * plane_size() * static_cast<int64_t>(sizeof(T));
     const int64_t slabs = (blocks_ * block_bytes + kSlabBytes - 1) / kSlabBytes;
     slab_blocks_ = std::max<int64_t>(1, (blocks_ + slabs - 1) / std::max<int64_t>(1, slabs));
     keeps_products_ = !shape.transposed || slab_blocks_ < blocks_;
@@ -92,20 +93,27 @@ class MinimalCorrelation {
   }
 
  private:
+  using Tile = TileOf<T>;
   static constexpr int64_t kTilePanels = kTile<T> / kPanel;
-  static constexpr int64_t kBlockTiles = kBlock / 4;
+  static constexpr int64_t kPlanes = kProducts<Tile>;
+  static constexpr int kSquare = Tile::kOutputs * Tile::kOutputs;  // outputs of a tile
+  static constexpr int64_t kBandTiles = kSquare == 16 ? 64 : 128;  // of one image, worked on at a time
+  static constexpr int64_t kChunkTiles = 48;                       // finished at a time
+  static constexpr int64_t kBlockTiles = kBlock / kSquare;
+  static constexpr bool kQuads = Tile::kOutputs == 4;
+  static constexpr int64_t kTapsSize = kQuads ? QuadWeights<T>::kSize : kDepth * kTile<T>;
 
   // What a thread works on, and in.
   struct Work {
     Work(const MinimalCorrelation& c, int64_t wide_count)
         : image_size(c.y_.extent(c.band_rows_) * c.row_size()),
-          memory(static_cast<size_t>(c.slab_blocks_ * c.block_size() + kDepth * kTile<T> +
+          memory(static_cast<size_t>(c.slab_blocks_ * c.block_size() + kTapsSize +
                                      (c.keeps_products_ ? wide_count : 1) * c.products_size() +
                                      c.most_images_ * image_size + kLanes<T>) *
                  sizeof(T)) {
       inputs = memory.as<T>();
-      centre = inputs + c.slab_blocks_ * c.block_size();
-      products = centre + kDepth * kTile<T>;
+      taps = inputs + c.slab_blocks_ * c.block_size();
+      products = taps + kTapsSize;
       images = products + (c.keeps_products_ ? wide_count : 1) * c.products_size();
     }
 
@@ -115,7 +123,7 @@ class MinimalCorrelation {
     int64_t image_size;
     Scratch memory;
     T* inputs;    // [block of channels][product][tile][kDepth]
-    T* centre;    // [panel][channel][kPanel], a block of sums of four taps
+    T* taps;      // what is formed of a block of weights
     T* products;  // [wide panel][product][tile][kTile]
     T* images;    // padded, [image][y][x][channel]
     typename Correlation<T>::LoadedImage loaded;
@@ -131,8 +139,9 @@ class MinimalCorrelation {
   int64_t row_size() const { return x_.extent(x_.tiles) * shape_.in_channels; }
   // A line more than the tiles: planes would otherwise share the lines of the first-level cache.
   int64_t plane_size() const { return most_tiles_ * kDepth + 16; }
-  int64_t block_size() const { return kProducts * plane_size(); }
-  int64_t products_size() const { return kProducts * most_tiles_ * kTile<T>; }
+  int64_t product_plane() const { return most_tiles_ * kTile<T> + 16; }
+  int64_t block_size() const { return kPlanes * plane_size(); }
+  int64_t products_size() const { return kPlanes * product_plane(); }
   int64_t panel_count() const { return panels(shape_.out_channels); }
   int64_t panel_size() const { return shape_.taps() * shape_.in_channels * kPanel; }
   int64_t depth(int64_t block) const { return std::min(kDepth, shape_.in_channels - block * kDepth); }
@@ -202,7 +211,7 @@ class MinimalCorrelation {
       for (int64_t block = first_block; block < last_block; ++block) {
         T* const to = work.inputs + (block - first_block) * block_size() + t * kDepth;
         for (int64_t c = 0; c < depth(block); c += kLanes<T>) {
-          cpu::transform_inputs(from + block * kDepth + c, row, column, plane, to + c);
+          cpu::transform_inputs<Tile>(from + block * kDepth + c, row, column, plane, to + c);
         }
       }
     });
@@ -226,10 +235,10 @@ class MinimalCorrelation {
     return at;
   }
 
-  // Fetches a part of a block's weights, one of kProducts: while products are formed memory is idle.
+  // Fetches a part of a block's weights, one of kPlanes: while products are formed memory is idle.
   void prefetch(const Block& block, int64_t part) const {
-    const int64_t first = part * depth(block.index) / kProducts;
-    const int64_t last = (part + 1) * depth(block.index) / kProducts;
+    const int64_t first = part * depth(block.index) / kPlanes;
+    const int64_t last = (part + 1) * depth(block.index) / kPlanes;
     for (int64_t p = block.panel; p < std::min(block.panel + kTilePanels, panel_count()); ++p) {
       const T* const from = weights_of(block, p);
       for (const int64_t tap : {int64_t{0}, right(), down(), down() + right()}) {
@@ -251,7 +260,7 @@ class MinimalCorrelation {
       const T* const inputs = work.inputs + (index - first_block) * block_size();
       const bool fresh = index == 0 && (shape_.transposed || phase == 0);
       if (index + 1 < blocks_ || !(shape_.transposed || phase == 3)) {
-        multiply<vectors>(inputs, 0, tiles, block, fresh, next, products, work.centre);
+        multiply<vectors>(inputs, 0, tiles, block, fresh, next, products, work.taps);
         continue;
       }
       // The last products of some tiles, then their outputs, which are on their way to memory while the
@@ -259,7 +268,7 @@ class MinimalCorrelation {
       const Phase& outputs = direct_.phase(shape_.transposed ? phase : 0);
       for (int64_t begin = 0, end; begin < tiles; begin = end) {
         end = chunk_end(begin, work);
-        multiply<vectors>(inputs, begin, end, block, fresh, next, products, work.centre);
+        multiply<vectors>(inputs, begin, end, block, fresh, next, products, work.taps);
         finish_tiles<vectors>(rows, outputs, panel, begin, end, products, work, finish);
       }
     }
@@ -272,35 +281,79 @@ class MinimalCorrelation {
     return std::min(begin + kChunkTiles / tiles * tiles, tile_count(work));
   }
 
-  // Product p = 3 k + l takes tap k of g0, g0 + g1, g1 down and l of them to the right.
+  // The products of tiles [begin, end) with a block of weights.
   template <int vectors>
   void multiply(const T* inputs, int64_t begin, int64_t end, const Block& block, bool fresh,
-                const Block& next, T* products, T* centre) const {
-    const T* const from = weights_of(block, block.panel);
-    for (int64_t p = 0; p < kProducts; ++p) {
-      if (begin == 0) prefetch(next, p);
-      const int64_t k = p / 3, l = p % 3;
-      const T* const row = from + (k == 2 ? down() : 0);
-      const T* const first = row + (l == 2 ? right() : 0);
-      const T* const planes = inputs + p * plane_size() + begin * kDepth;
-      T* const to = products + (p * most_tiles_ + begin) * kTile<T>;
-      const auto take = [&](auto taps, const Taps<T>& weights) {
-        multiply_plane<vectors, decltype(taps)::value>(planes, end - begin, weights, depth(block.index),
-                                                       fresh, to);
-      };
-      if (k == 1 && l == 1) {
-        const Taps<T> all{{from, from + right(), from + down(), from + down() + right()}, panel_size()};
-        if (end - begin > kRows) {
-          take(std::integral_constant<int, 1>(), summed<vectors>(all, depth(block.index), centre));
-        } else {
-          take(std::integral_constant<int, 4>(), all);
-        }
-      } else if (k == 1 || l == 1) {
-        take(std::integral_constant<int, 2>(),
-             Taps<T>{{first, first + (k == 1 ? down() : right())}, panel_size()});
-      } else {
-        take(std::integral_constant<int, 1>(), Taps<T>{{first}, panel_size()});
+                const Block& next, T* products, T* taps) const {
+    inputs += begin * kDepth;
+    products += begin * kTile<T>;
+    const auto each_product = [&](const auto& use) {
+      for (int64_t p = 0; p < kPlanes; ++p) {
+        if (begin == 0) prefetch(next, p);
+        use(p, inputs + p * plane_size(), products + p * product_plane());
       }
+    };
+    if constexpr (kQuads) {
+      multiply_quads<vectors>(inputs, end - begin, block, fresh, products, taps, each_product);
+    } else {
+      each_product([&](int64_t p, const T* plane, T* to) {
+        take_sums<vectors>(p, end - begin, block, taps, [&](auto count, const Taps<T>& weights) {
+          multiply_plane<vectors, decltype(count)::value>(plane, end - begin, weights, depth(block.index),
+                                                          fresh, to);
+        });
+      });
+    }
+  }
+
+  // A sum in registers is of kQuadDepth channels.
+  template <int vectors, class EachProduct>
+  void multiply_quads(const T* inputs, int64_t tiles, const Block& block, bool fresh, T* products, T* memory,
+                      const EachProduct& each_product) const {
+    const SquareTaps<T> taps{weights_of(block, block.panel), down(), right(), panel_size()};
+    const int64_t channels = depth(block.index);
+    const auto each_sum = [&](const auto& use) {
+      for (int64_t first = 0; first < channels; first += kQuadDepth) {
+        use(first, std::min(kQuadDepth, channels - first), fresh && first == 0);
+      }
+    };
+    if (tiles == 1) {
+      each_product([](int64_t, const T*, T*) {});
+      each_sum([&](int64_t first, int64_t count, bool is_fresh) {
+        multiply_quad<vectors>(inputs + first, plane_size(), taps.from_channel(first), count, is_fresh,
+                               products, product_plane());
+      });
+      return;
+    }
+    QuadWeights<T> quads(memory);
+    quads.template set<vectors>(taps, channels);
+    each_product([&](int64_t p, const T* plane, T* to) {
+      const Taps<T> weights = quads.template product<vectors>(p / Tile::kInputs, p % Tile::kInputs);
+      each_sum([&](int64_t first, int64_t count, bool is_fresh) {
+        multiply_plane<vectors, 1>(plane + first, tiles,
+                                   Taps<T>{{weights.at[0] + first * kPanel}, weights.panel_size}, count,
+                                   is_fresh, to);
+      });
+    });
+  }
+
+  // Product p = 3 k + l of pairs takes tap k of g0, g0 + g1, g1 down and l of them to the right.
+  template <int vectors, class Take>
+  void take_sums(int64_t p, int64_t tiles, const Block& block, T* centre, const Take& take) const {
+    const T* const from = weights_of(block, block.panel);
+    const int64_t k = p / 3, l = p % 3;
+    const T* const first = from + (k == 2 ? down() : 0) + (l == 2 ? right() : 0);
+    if (k == 1 && l == 1) {
+      const Taps<T> all{{from, from + right(), from + down(), from + down() + right()}, panel_size()};
+      if (tiles > kRows) {
+        take(std::integral_constant<int, 1>(), summed<vectors>(all, depth(block.index), centre));
+      } else {
+        take(std::integral_constant<int, 4>(), all);
+      }
+    } else if (k == 1 || l == 1) {
+      take(std::integral_constant<int, 2>(),
+           Taps<T>{{first, first + (k == 1 ? down() : right())}, panel_size()});
+    } else {
+      take(std::integral_constant<int, 1>(), Taps<T>{{first}, panel_size()});
     }
   }
 
@@ -317,35 +370,43 @@ class MinimalCorrelation {
       int64_t count = 0;
       Vector<T> zero = {};
       each_tile(work, begin, next, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
-        T* to[4];
+        T* to[kSquare];
         T unused[kTile<T>];
-        for (int64_t i = 0; i < 4; ++i) {
-          const int64_t y = 2 * row + i / 2, x = 2 * column + i % 2;
-          const bool inside = y < phase.y.count && x < phase.x.count;
+        const int64_t first_y = Tile::kOutputs * row, first_x = Tile::kOutputs * column;
+        const int64_t output = direct_.pixel(phase, image, first_y, first_x).output;
+        for (int64_t i = 0; i < kSquare; ++i) {
+          const int64_t y = i / Tile::kOutputs, x = i % Tile::kOutputs;
+          const bool inside = first_y + y < phase.y.count && first_x + x < phase.x.count;
           to[i] = inside ? sums + count * kTile<T> : unused;
-          if (inside) pixels[count++] = direct_.pixel(phase, image, y, x);
+          if (inside) {
+            const int64_t at = output + y * phase.y.step * shape_.out_size[1] + x * phase.x.step;
+            pixels[count++] = {image, first_y + y, first_x + x, 0, at};
+          }
         }
         zero += outputs_of<vectors>(products + t * kTile<T>, to);
       });
       if (count == 0) continue;
-      if (!is_zero(zero)) direct_.sum(rows, phase, panel, pixels, count, work.loaded, sums);
+      if (!is_zero(zero)) {
+        for (int64_t i = 0; i < count; ++i)
+          pixels[i] = direct_.pixel(phase, pixels[i].image, pixels[i].y, pixels[i].x);
+        direct_.sum(rows, phase, panel, pixels, count, work.loaded, sums);
+      }
       for (int64_t p = panel; p < std::min(panel + kTilePanels, panel_count()); ++p) {
         finish.pixels(p, pixels, count, sums + (p - panel) * kPanel);
       }
     }
   }
 
-  // A tile's four outputs; returns 0 times them, which is not 0 where one is not finite.
+  // A tile's outputs; returns 0 times them, which is not 0 where one is not finite.
   template <int vectors>
-  Vector<T> outputs_of(const T* from, T* const (&to)[4]) const {
-    const int64_t product = most_tiles_ * kTile<T>;
+  Vector<T> outputs_of(const T* from, T* const (&to)[kSquare]) const {
     Vector<T> zero = {};
 #pragma GCC unroll 2
     for (int64_t v = 0; v < vectors * kLanes<T>; v += kLanes<T>) {
-      Vector<T> out[4];
-      transform_products(from + v, product, out);
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
+      Vector<T> out[kSquare];
+      transform_products<Tile>(from + v, product_plane(), out);
+#pragma GCC unroll 16
+      for (int i = 0; i < kSquare; ++i) {
         write_vector(to[i] + v, out[i]);
         zero += out[i] * T(0);
       }
@@ -362,24 +423,10 @@ class MinimalCorrelation {
   Convolution shape_;
   Correlation<T> direct_;
   const T* weights_;
-  TileAxis y_, x_;
+  TileAxis<Tile> y_, x_;
   int64_t images_, blocks_, groups_, most_images_, bands_, band_rows_, most_tiles_, slab_blocks_;
   bool keeps_products_;
 };
-
-// Whether the minimal algorithm is the faster one: a function of the shape alone, so that an image's bits do
-// not depend on how many there are. Its work is in whole tiles, and round the products it moves every channel
-// a few times, which takes some tens of channels on both sides to pay.
-inline bool minimal_wins(const Convolution& shape) {
-  for (int axis = 0; axis < 2; ++axis) {
-    if (shape.kernel[axis] != 4 || shape.stride[axis] != 2) return false;
-    if (shape.in_size[axis] < 2 || shape.out_size[axis] < 2) return false;
-  }
-  if (shape.in_channels < 32 || shape.out_channels < 32) return false;
-  const int64_t products = tile_axis(shape, 0).tiles * tile_axis(shape, 1).tiles * 4 * kProducts;
-  const int64_t direct = shape.out_pixels() * (shape.transposed ? 4 : 16);
-  return 5 * products <= 4 * direct;
-}
 
 }  // namespace
 }  // namespace fastgan::cpu

@@ -1,16 +1,14 @@
 // The weight gradient of affine_act_conv_weight_grad_kernel.h for kernels 4x4 of stride 2 by the minimal
-// algorithm F(2x2, 2x2). For sources of one capability, as vector.h is.
+// algorithms of minimal_transforms.h. For sources of one capability, as vector.h is.
 //
-// The large map's four phases are 2x2 correlations with the small map: along one axis, of a tile of two
-// pixels f0, f1 of the small map and three, d0, d1, d2, of a phase of the large one,
-//   m0 = (d0 - d1) f0,  m1 = d1 (f0 + f1),  m2 = (d1 - d2) f1,   dw0 = m0 + m1,  dw1 = m1 - m2.
-// The nine products of a tile and phase are outer products over channels and are summed over a chunk of tiles
-// before they become four taps: 9 multiplications where the direct sum has 16. A thread has the gradient of
-// some channels of the large map, with all or some of the small one, to itself, and transforms for it what it
-// reads, chunk by chunk of rows of tiles, into planes of panels of channels. Threads need not wait for each
-// other, which costs more than the transforms that several of them do. Runs of tiles are summed before they
-// are added to the rest. Where a sum is not finite all is done again directly, since infinite numbers spread
-// over their tile.
+// The large map's four phases are 2x2 correlations with the small map. The products of a tile of the small
+// map and a phase, nine for 2x2 pixels and 25 for 4x4, are outer products over channels and are summed over a
+// chunk of tiles before they become four taps: 9 and 6.25 multiplications where the direct sum has 16. A
+// thread has the gradient of some channels of the large map, with all or some of the small one, to itself,
+// and transforms for it what it reads, chunk by chunk of rows of tiles, into planes of panels of channels.
+// Threads need not wait for each other, which costs more than the transforms that several of them do. Runs of
+// tiles are summed before they are added to the rest. Where a sum is not finite all is done again directly,
+// since infinite numbers spread over their tile.
 //
 // Needs before it: <atomic>, <memory>, cpu/affine_act_conv.h, cpu/scratch.h, cpu/minimal_transforms.h and
 // what the direct kernel needs.
@@ -54,8 +52,10 @@ __attribute__((noinline)) void multiply_outer(const T* large, const T* small, in
 }
 
 // As WeightGrad, for vectors of at most kLargeBlock numbers.
-template <class T>
+template <class T, template <class> class TileOf>
 class MinimalWeightGrad {
+  using Tile = TileOf<T>;
+
  public:
   MinimalWeightGrad(const Convolution& shape, int64_t images)
       : shape_(shape),
@@ -63,8 +63,8 @@ class MinimalWeightGrad {
         large_channels_(shape.transposed ? shape.out_channels : shape.in_channels),
         small_size_(shape.transposed ? shape_.in_size : shape_.out_size),
         large_size_(shape.transposed ? shape_.out_size : shape_.in_size),
-        tiles_y_((small_size_[0] + 1) / 2),
-        tiles_x_((small_size_[1] + 1) / 2),
+        tiles_y_((small_size_[0] + kSide - 1) / kSide),
+        tiles_x_((small_size_[1] + kSide - 1) / kSide),
         rows_(images * tiles_y_),
         panel_groups_(std::min(small_panels(), (kItems + large_blocks() - 1) / large_blocks())) {
     // Every chunk is added to the whole gradient: the larger that is, the larger are chunks.
@@ -99,6 +99,9 @@ class MinimalWeightGrad {
   }
 
  private:
+  static constexpr int64_t kSide = Tile::kOutputs;  // of a tile of the small map
+  static constexpr int64_t kLargeRows = 2 * kSide + 2;
+  static constexpr int64_t kPlanes = kProducts<Tile>;
   static constexpr int64_t kPiece = kLargeBlock * kWide<T>;
   static constexpr int64_t kTaps = 16;
   static constexpr int64_t kGradientBytes = 2 * 1024 * 1024;
@@ -125,16 +128,16 @@ class MinimalWeightGrad {
   // What a thread works in.
   struct Work {
     explicit Work(const MinimalWeightGrad& w)
-        : large_size(4 * kProducts * w.large_plane()),
-          small_size(w.small_panels() * kProducts * w.small_plane()),
-          memory(static_cast<size_t>(large_size + small_size + (kProducts + kTaps) * kPiece +
-                                     6 * w.large_pitch() * kLargeBlock + 2 * w.small_pitch() * kWide<T> +
-                                     kLanes<T>) *
+        : large_size(4 * kPlanes * w.large_plane()),
+          small_size(w.small_panels() * kPlanes * w.small_plane()),
+          memory(static_cast<size_t>(large_size + small_size + (kPlanes + kTaps) * kPiece +
+                                     kLargeRows * w.large_pitch() * kLargeBlock +
+                                     kSide * w.small_pitch() * kWide<T> + kLanes<T>) *
                  sizeof(T)) {
       large = memory.as<T>();
       small = large + large_size;
       sums = small + small_size;
-      taps = sums + kProducts * kPiece;
+      taps = sums + kPlanes * kPiece;
       scratch = taps + kTaps * kPiece;
     }
 
@@ -152,8 +155,8 @@ class MinimalWeightGrad {
   int64_t small_plane() const { return plane_tiles_ * kWide<T> + 16; }
 
   // Pixels of a row of tiles.
-  int64_t small_pitch() const { return 2 * tiles_x_; }
-  int64_t large_pitch() const { return 4 * tiles_x_ + 2; }
+  int64_t small_pitch() const { return kSide * tiles_x_; }
+  int64_t large_pitch() const { return 2 * kSide * tiles_x_ + 2; }
 
   // A row of a map with zeros around it: x from `low` on.
   template <class Rows>
@@ -176,17 +179,17 @@ class MinimalWeightGrad {
     const Channels channels{block * kLargeBlock,
                             std::min(kLargeBlock, large_channels_ - block * kLargeBlock)};
     const int64_t pitch = large_pitch() * channels.count, plane = large_plane();
-    for (int64_t i = 0; i < 6; ++i) {
-      read_padded(large, row / tiles_y_, 4 * (row % tiles_y_) + i - shape_.padding[0], -shape_.padding[1],
-                  large_pitch(), large_size_, channels, work.scratch + i * pitch);
+    for (int64_t i = 0; i < kLargeRows; ++i) {
+      read_padded(large, row / tiles_y_, 2 * kSide * (row % tiles_y_) + i - shape_.padding[0],
+                  -shape_.padding[1], large_pitch(), large_size_, channels, work.scratch + i * pitch);
     }
     T* to = work.large + at * kLargeBlock;
     for (int64_t x = 0; x < tiles_x_; ++x, to += kLargeBlock) {
       for (int64_t c = 0; c < channels.count; c += kLanes<T>) {
-        const T* const from = work.scratch + 4 * x * channels.count + c;
+        const T* const from = work.scratch + 2 * kSide * x * channels.count + c;
         for (int phase = 0; phase < 4; ++phase) {
-          transform_inputs(from + phase / 2 * pitch + phase % 2 * channels.count, 2 * pitch,
-                           2 * channels.count, plane, to + phase * kProducts * plane + c);
+          transform_inputs<Tile>(from + phase / 2 * pitch + phase % 2 * channels.count, 2 * pitch,
+                                 2 * channels.count, plane, to + phase * kPlanes * plane + c);
         }
       }
     }
@@ -196,13 +199,14 @@ class MinimalWeightGrad {
   void load_small(const Small& small, int64_t panel, int64_t row, T* to, const Work& work) const {
     const Channels channels{panel * kWide<T>, std::min(kWide<T>, small_channels_ - panel * kWide<T>)};
     const int64_t pitch = small_pitch() * channels.count, plane = small_plane();
-    for (int64_t i = 0; i < 2; ++i) {
-      read_padded(small, row / tiles_y_, 2 * (row % tiles_y_) + i, 0, small_pitch(), small_size_, channels,
-                  work.scratch + i * pitch);
+    for (int64_t i = 0; i < kSide; ++i) {
+      read_padded(small, row / tiles_y_, kSide * (row % tiles_y_) + i, 0, small_pitch(), small_size_,
+                  channels, work.scratch + i * pitch);
     }
     for (int64_t x = 0; x < tiles_x_; ++x, to += kWide<T>) {
       for (int64_t c = 0; c < channels.count; c += kLanes<T>) {
-        transform_taps(work.scratch + 2 * x * channels.count + c, pitch, channels.count, plane, to + c);
+        transform_pixels<Tile>(work.scratch + kSide * x * channels.count + c, pitch, channels.count, plane,
+                               to + c);
       }
     }
   }
@@ -211,7 +215,7 @@ class MinimalWeightGrad {
   bool add_chunk(const Small& small, const Large& large, const Part& part, int64_t chunk, const Work& work,
                  In* out) const {
     const int64_t first = chunk * rows_ / chunks_, last = (chunk + 1) * rows_ / chunks_;
-    const int64_t panel_size = kProducts * small_plane();
+    const int64_t panel_size = kPlanes * small_plane();
     for (int64_t panel = part.first_panel; panel < part.last_panel; ++panel) {
       T* const to = work.small + (panel - part.first_panel) * panel_size;
       for (int64_t row = first; row < last; ++row) {
@@ -238,11 +242,11 @@ class MinimalWeightGrad {
 
   // The products of all tiles of the chunk, then the phase's four taps.
   void add_phase(const Work& work, const T* small, int phase, int64_t tiles, bool fresh, T* taps) const {
-    const T* const large = work.large + phase * kProducts * large_plane();
+    const T* const large = work.large + phase * kPlanes * large_plane();
     T* const sums = work.sums;
     for (int64_t first = 0; first < tiles; first += kRunTiles) {
       const int64_t count = std::min(kRunTiles, tiles - first);
-      for (int64_t p = 0; p < kProducts; ++p) {
+      for (int64_t p = 0; p < kPlanes; ++p) {
         const T* const l = large + p * large_plane() + first * kLargeBlock;
         const T* const s = small + p * small_plane() + first * kWide<T>;
         T* const to = sums + p * kPiece;
@@ -259,7 +263,7 @@ class MinimalWeightGrad {
     taps += (4 * (phase / 2) + phase % 2) * kPiece;
     for (int64_t i = 0; i < kPiece; i += kLanes<T>) {
       Vector<T> tap[4];
-      transform_products(sums + i, kPiece, tap);
+      transform_gradient<Tile>(sums + i, kPiece, tap);
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) {
         T* const to = taps + (8 * (k / 2) + 2 * (k % 2)) * kPiece + i;
@@ -290,17 +294,6 @@ class MinimalWeightGrad {
   int64_t tiles_y_, tiles_x_, rows_, panel_groups_, chunks_, plane_tiles_;
   std::unique_ptr<T[]> pieces_;  // [block][panel][tap][kLargeBlock][kWide<T>], where there are many chunks
 };
-
-// Whether it is the faster one, by the shape: as minimal_wins of the correlations.
-inline bool minimal_weight_grad_wins(const Convolution& shape) {
-  const int64_t* const small = shape.transposed ? shape.in_size : shape.out_size;
-  for (int axis = 0; axis < 2; ++axis) {
-    if (shape.kernel[axis] != 4 || shape.stride[axis] != 2) return false;
-  }
-  if (shape.in_channels < 32 || shape.out_channels < 32) return false;
-  const int64_t products = (small[0] + 1) / 2 * ((small[1] + 1) / 2) * 4 * kProducts;
-  return 5 * products <= 4 * small[0] * small[1] * 16;
-}
 
 }  // namespace
 }  // namespace fastgan::cpu

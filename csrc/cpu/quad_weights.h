@@ -1,0 +1,155 @@
+// The weights of F(4x4, 2x2): 25 from four taps. For kernel headers, as vector.h is.
+//
+// Transforms along x are stored for a block of channels; those along y are formed in the first-level cache
+// for one product at a time, right before it is multiplied. Stored whole, 25 planes would be written to and
+// read from the second-level cache, which costs more than to form 15 of them again. For a single tile nothing
+// is stored. All ways round alike: before the last multiplication of a transform everything is exact or one
+// sum.
+//
+// Needs before it: cpu/minimal_transforms.h, cpu/tile_products.h and what they need.
+
+namespace fastgan::cpu {
+namespace {
+
+// Channels summed before they are added to the rest, half of a block: the products of quads are larger beside
+// their outputs than those of pairs.
+constexpr int64_t kQuadDepth = 32;
+
+// The taps of a phase, those below and to the right of the first `down` and `right` after it.
+template <class T>
+struct SquareTaps {
+  const T* first;
+  int64_t down, right, panel_size;
+
+  SquareTaps from_channel(int64_t channel) const {
+    return {first + channel * kPanel, down, right, panel_size};
+  }
+  const T* at(int y, int x) const { return first + y * down + x * right; }
+  // Where vector v of a tile of outputs is.
+  int64_t vector(int v) const { return v * kLanes<T> / kPanel * panel_size + v * kLanes<T> % kPanel; }
+};
+
+// Calls f(constant) with the constant that is `value`, below `count`.
+template <int count, class F>
+inline void with_constant(int64_t value, const F& f) {
+  if constexpr (count > 0) {
+    if (value == count - 1) return f(std::integral_constant<int, count - 1>());
+    with_constant<count - 1>(value, f);
+  }
+}
+
+template <class T>
+class QuadWeights {
+  using Tile = Quads<T>;
+  static constexpr int kIn = Tile::kInputs;
+  static constexpr int64_t kPlane = kDepth * kTile<T> + 16;  // a line more: see plane_size
+
+ public:
+  static constexpr int64_t kSize = (2 * (kIn - 2) + 1) * kPlane;  // of the memory for a block
+
+  explicit QuadWeights(T* memory) : memory_(memory) {}
+
+  // The taps of a block, which stay where they are; transforms of them along x.
+  template <int vectors>
+  void set(const SquareTaps<T>& taps, int64_t depth) {
+    taps_ = taps;
+    depth_ = depth;
+    for (int y = 0; y < 2; ++y) {
+      for (int v = 0; v < vectors; ++v) {
+        const T* const left = taps.at(y, 0) + taps.vector(v);
+        const T* const right = taps.at(y, 1) + taps.vector(v);
+        T* const to = plane(y, 1) + stored(v);
+        for (int64_t i = 0; i < depth * kPanel; i += kPanel) {
+          const Vector<T> a = read_vector(left + i), b = read_vector(right + i);
+          write_vector(to + i, Tile::template tap<1>(a, b));
+          write_vector(to + kPlane + i, Tile::template tap<2>(a, b));
+          write_vector(to + 2 * kPlane + i, Tile::template tap<3>(a, b));
+        }
+      }
+    }
+  }
+
+  // The weights of product kIn y + x, there until the next call.
+  template <int vectors>
+  Taps<T> product(int64_t y, int64_t x) const {
+    const Half upper = half(0, x), lower = half(1, x);
+    if (y == 0) return {{upper.at}, upper.panel_size};
+    if (y == kIn - 1) return {{lower.at}, lower.panel_size};
+    with_constant<kIn - 1>(y, [&](auto k) {
+      for (int v = 0; v < vectors; ++v) {
+        const T* const a = upper.at + upper.vector(v);
+        const T* const b = lower.at + lower.vector(v);
+        T* const to = memory_ + stored(v);
+        for (int64_t i = 0; i < depth_ * kPanel; i += kPanel) {
+          write_vector(to + i,
+                       Tile::template tap<decltype(k)::value>(read_vector(a + i), read_vector(b + i)));
+        }
+      }
+    });
+    return {{memory_}, kDepth * kPanel};
+  }
+
+ private:
+  // Four taps' transform along x, in memory or, the first and the last, a tap itself.
+  struct Half {
+    const T* at;
+    int64_t panel_size;
+    int64_t vector(int v) const { return v * kLanes<T> / kPanel * panel_size + v * kLanes<T> % kPanel; }
+  };
+
+  Half half(int y, int64_t x) const {
+    if (x == 0 || x == kIn - 1) return {taps_.at(y, x == 0 ? 0 : 1), taps_.panel_size};
+    return {plane(y, x), kDepth * kPanel};
+  }
+
+  // The first plane is the product's.
+  T* plane(int y, int64_t x) const { return memory_ + (y * (kIn - 2) + x) * kPlane; }
+  static int64_t stored(int v) { return v * kLanes<T> / kPanel * kDepth * kPanel + v * kLanes<T> % kPanel; }
+
+  T* memory_;  // [product; y, x][panel][channel][kPanel]
+  SquareTaps<T> taps_;
+  int64_t depth_;
+};
+
+// All products of a single tile: products of planes `to_plane` apart (+)= inputs of planes `plane` apart
+// [depth] times the taps' transforms, as multiply_tiles has them.
+template <int vectors, class T>
+__attribute__((noinline)) void multiply_quad(const T* inputs, int64_t plane, const SquareTaps<T>& taps,
+                                             int64_t depth, bool first, T* products, int64_t to_plane) {
+  constexpr int kIn = Quads<T>::kInputs;
+  const auto column = [&](auto x) {
+    constexpr int kX = decltype(x)::value;
+    Vector<T> total[kIn][vectors] = {};
+    const T* const from = inputs + kX * plane;
+    for (int64_t i = 0; i < depth; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) {
+        const int64_t at = taps.vector(v) + i * kPanel;
+        Vector<T> half[2];
+#pragma GCC unroll 2
+        for (int y = 0; y < 2; ++y) {
+          half[y] =
+              Quads<T>::template tap<kX>(read_vector(taps.at(y, 0) + at), read_vector(taps.at(y, 1) + at));
+        }
+        Vector<T> weight[kIn];
+        Quads<T>::taps(half, weight);
+#pragma GCC unroll 5
+        for (int y = 0; y < kIn; ++y) total[y][v] += broadcast(from[y * kIn * plane + i]) * weight[y];
+      }
+    }
+    for (int y = 0; y < kIn; ++y) {
+      for (int v = 0; v < vectors; ++v) {
+        T* const to = products + (y * kIn + kX) * to_plane + v * kLanes<T>;
+        write_vector(to, first ? total[y][v] : read_vector(to) + total[y][v]);
+      }
+    }
+  };
+  column(std::integral_constant<int, 0>());
+  column(std::integral_constant<int, 1>());
+  column(std::integral_constant<int, 2>());
+  column(std::integral_constant<int, 3>());
+  column(std::integral_constant<int, 4>());
+}
+
+}  // namespace
+}  // namespace fastgan::cpu
