@@ -95,12 +95,12 @@ class MinimalCorrelation {
  private:
   using Tile = TileOf<T>;
   static constexpr int64_t kTilePanels = kTile<T> / kPanel;
+  static constexpr bool kQuads = Tile::kOutputs == 4;
   static constexpr int64_t kPlanes = kProducts<Tile>;
   static constexpr int kSquare = Tile::kOutputs * Tile::kOutputs;  // outputs of a tile
-  static constexpr int64_t kBandTiles = kSquare == 16 ? 64 : 128;  // of one image, worked on at a time
-  static constexpr int64_t kChunkTiles = 48;                       // finished at a time
+  static constexpr int64_t kBandTiles = kQuads ? 64 : 128;         // of one image, worked on at a time
+  static constexpr int64_t kChunkTiles = kQuads ? 64 : 48;         // finished at a time
   static constexpr int64_t kBlockTiles = kBlock / kSquare;
-  static constexpr bool kQuads = Tile::kOutputs == 4;
   static constexpr int64_t kTapsSize = kQuads ? QuadWeights<T>::kSize : kDepth * kTile<T>;
 
   // What a thread works on, and in.
