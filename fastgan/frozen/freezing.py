@@ -67,4 +67,4 @@ def freeze(
         for module, mode in modes:
             module.training = mode
     device = next((each.device for each in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-    return FrozenGenerator(plan, tensors, output, batch_invariant, precision).to(device)
+    return FrozenGenerator(plan, [each.to(device) for each in tensors], output, batch_invariant, precision)

@@ -34,6 +34,10 @@ class Checkpoint:
         """The content of state.json: the trainer's counters, and `files` with the SHA-256 of every part."""
         return json.loads((self.path / "state.json").read_text())
 
+    def weights_sha256(self) -> str:
+        """SHA-256 of the file of averaged generator weights, in hex."""
+        return self.state()["files"]["ema"]
+
     def damage(self) -> str | None:
         """Why this checkpoint cannot be used, or None if every file is there with the hash that was recorded."""
         try:

@@ -6,7 +6,7 @@ import platform
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 import torch
@@ -22,6 +22,7 @@ from fastgan.run.checkpoint import Checkpoint, choose_whole, list_checkpoints
 RUN_FORMAT = "run/1"
 
 _PARTS = ("data", "model", "train")
+_Network = TypeVar("_Network", Generator, Discriminator)
 
 
 class Run:
@@ -105,21 +106,22 @@ class Run:
             warnings.warn(warning, FastganWarning, stacklevel=2)
         return chosen
 
-    def load_generator(self, device: str | torch.device = "cpu") -> Generator:
-        """The averaged generator of the best checkpoint, in evaluation mode, without gradients, on `device`."""
-        generator = Generator(**self.config["model"]["generator"])
-        generator.load_state_dict(self.checkpoint().tensors("ema"))
-        return generator.eval().requires_grad_(False).to(device)
+    def load_generator(self, device: str | torch.device = "cpu", checkpoint: Checkpoint | None = None) -> Generator:
+        """The averaged generator of `checkpoint`, by default `self.checkpoint()`, for evaluation on `device`.
+
+        It is in evaluation mode and without gradients.
+        """
+        tensors = (checkpoint or self.checkpoint()).tensors("ema")
+        return _load(Generator, self.config["model"]["generator"], tensors, device)
 
     def load_discriminator(self, device: str | torch.device = "cpu") -> Discriminator:
         """The discriminator of the best checkpoint, in evaluation mode, without gradients, on `device`."""
-        discriminator = Discriminator(**self.config["model"]["discriminator"])
-        discriminator.load_state_dict(self.checkpoint().tensors("discriminator"))
-        return discriminator.eval().requires_grad_(False).to(device)
+        tensors = self.checkpoint().tensors("discriminator")
+        return _load(Discriminator, self.config["model"]["discriminator"], tensors, device)
 
     def weights_sha256(self) -> str:
         """SHA-256 of the file of averaged generator weights that `load_generator` uses, in hex."""
-        return self.checkpoint().state()["files"]["ema"]
+        return self.checkpoint().weights_sha256()
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl in the order they were written; empty before the first one.
@@ -184,3 +186,12 @@ def versions() -> dict[str, str]:
         "numpy": numpy.__version__,
         "python": platform.python_version(),
     }
+
+
+def _load(
+    network: type[_Network], config: dict[str, Any], tensors: dict[str, torch.Tensor], device: str | torch.device
+) -> _Network:
+    with torch.device("meta"):  # no first weights are drawn
+        loaded = network(**config)
+    loaded.to_empty(device="cpu").load_state_dict(tensors)
+    return loaded.eval().requires_grad_(False).to(device)

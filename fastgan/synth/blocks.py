@@ -98,10 +98,10 @@ def load_generator(run: Run, device: torch.device, weights_sha256: str | None = 
     Raises:
         RunError: the run has no whole checkpoint, or training has moved it on from `weights_sha256`.
     """
-    generator = run.load_generator(device)
-    if weights_sha256 is not None and run.weights_sha256() != weights_sha256:
+    checkpoint = run.checkpoint()
+    if weights_sha256 is not None and checkpoint.weights_sha256() != weights_sha256:
         raise RunError(
             f"the weights of {run.path} have changed since this was started (training went on?); "
             "start again, or copy the run folder and work from the copy"
         )
-    return generator
+    return run.load_generator(device, checkpoint)

@@ -183,10 +183,10 @@ def _write_shards(
         for shard in todo:
             digest = hashlib.sha256()
             count = -(-shard.count // BLOCK)
-            folder.writer.assemble(
+            file_sha256 = folder.writer.assemble(
                 folder.staging, shard, _watched(itertools.islice(blocks, count), digest, meter, should_stop)
             )
-            folder.commit(shard, digest.hexdigest())
+            folder.commit(shard, digest.hexdigest(), file_sha256)
             meter.commit(shard.count)
     except _Stopped:
         return True

@@ -1,6 +1,7 @@
 """The job of one generated set: everything that its pixels and files depend on, as JSON keeps it."""
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -48,7 +49,7 @@ class Job:
         image: {"size": [H, W], "channels": C}.
         file_format: "imagefolder", "webdataset" or "npy".
         png_level: zlib level of PNG files; None where there are none.
-        versions: of fastgan, torch, numpy and pillow in the process that started the set.
+        versions: of fastgan, torch, numpy, pillow and zlib in the process that started the set.
     """
 
     format: str
@@ -144,6 +145,7 @@ def plan(
             "torch": torch.__version__,
             "numpy": numpy.__version__,
             "pillow": PIL.__version__,
+            "zlib": zlib.ZLIB_RUNTIME_VERSION,
         },
     )
 

@@ -98,11 +98,9 @@ class SetFolder:
         """The journal: shard number -> record."""
         return {int(path.stem): read_record(path) for path in (self.state / "journal").glob("*.json")}
 
-    def commit(self, shard: Shard, pixel_sha256: str) -> None:
+    def commit(self, shard: Shard, pixel_sha256: str, file_sha256: str) -> None:
         """Move the staged files of a shard to their place, then write it into the journal."""
-        file_sha256 = self.writer.hash_files(self.staging, shard)
-        paths = self.writer.paths(shard)
-        self._place(paths)
+        self._place(self.writer.paths(shard))
         record = {
             "first": shard.first,
             "count": shard.count,
@@ -155,11 +153,11 @@ class SetFolder:
     def _place(self, paths: list[str]) -> None:
         """Make staged files durable, rename them into the set, and make the renames durable."""
         sync_files(self.staging, paths)
-        parents = {(self.out / path).parent for path in paths}
+        parents = {self.out / parent for parent in {os.path.dirname(path) for path in paths}}
         for parent in parents:
             parent.mkdir(parents=True, exist_ok=True)
         for path in paths:
-            os.replace(self.staging / path, self.out / path)
+            os.replace(f"{self.staging}/{path}", f"{self.out}/{path}")
         for parent in parents | ({self.out} if parents else set()):
             files.fsync_directory(parent)
 

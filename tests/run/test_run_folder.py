@@ -3,13 +3,18 @@
 import json
 
 import pytest
+import torch
 
 from fastgan.errors import RunError
-from fastgan.run import Run, create_run
+from fastgan.models import Discriminator, Generator
+from fastgan.run import Run, create_run, write_checkpoint
 
 CONFIG = {
     "data": {"classes": ["a", "b"]},
-    "model": {"generator": {"size": [8, 8], "channels": 1, "z_dim": 4, "width": 4, "num_classes": 2}},
+    "model": {
+        "generator": {"size": [8, 8], "channels": 1, "z_dim": 4, "width": 4, "num_classes": 2},
+        "discriminator": {"size": [8, 8], "channels": 1, "width": 4, "num_classes": 2},
+    },
     "train": {},
 }
 
@@ -66,6 +71,26 @@ def test_a_run_without_checkpoint_says_so(tmp_path):
     run = create_run(tmp_path / "run", CONFIG)
     with pytest.raises(RunError, match="has no checkpoint yet"):
         run.load_generator()
+
+
+def test_networks_come_back_without_a_draw_of_first_weights(tmp_path):
+    made = {
+        "generator": Generator(**CONFIG["model"]["generator"]),
+        "discriminator": Discriminator(**CONFIG["model"]["discriminator"]),
+    }
+    parts = {name: network.state_dict() for name, network in made.items()}
+    parts |= {"ema": made["generator"].state_dict(), "optim": {"step": torch.zeros(1)}}
+    run = create_run(tmp_path / "run", CONFIG)
+    write_checkpoint(run.checkpoint_folder, 1, parts, {"images": 64})
+    before = torch.get_rng_state()
+    loaded = {"generator": run.load_generator(), "discriminator": run.load_discriminator()}
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, network in loaded.items():
+        assert not network.training
+        tensors = network.state_dict()
+        assert tensors.keys() == parts[name].keys()
+        for key, expected in parts[name].items():
+            assert torch.equal(tensors[key], expected) and not tensors[key].requires_grad
 
 
 def test_a_torn_last_line_of_the_log_does_not_count(tmp_path):

@@ -137,7 +137,7 @@ def test_manifest_says_what_made_the_set(run, tmp_path):
     }
     assert {k: manifest[k] for k in wanted} == wanted
     assert [(row["first"], row["count"]) for row in manifest["shards"]] == [(0, 128), (128, 72)]
-    assert set(manifest["versions"]) == {"fastgan", "torch", "numpy", "pillow"}
+    assert set(manifest["versions"]) == {"fastgan", "torch", "numpy", "pillow", "zlib"}
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

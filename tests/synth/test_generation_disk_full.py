@@ -48,7 +48,7 @@ def test_files_that_may_not_grow(new_run, tmp_path, format):
     """RLIMIT_FSIZE needs no root: every write beyond it fails as on a full disk."""
     run = new_run(tmp_path / "run", size=(32, 32))
     out = tmp_path / "set"
-    options = {"format": format, "shard_size": 64, "device": "cpu"}
+    options = {"format": format, "shard_size": 64, "png_level": 0, "device": "cpu"}
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fastgan.synth"])
     ended = context.SimpleQueue()

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -57,8 +57,12 @@ class Writer(abc.ABC):
         """Do the work that blocks can do side by side; the result goes to `assemble`."""
 
     @abc.abstractmethod
-    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[Any]) -> None:
-        """Complete the shard from its encoded blocks, which come in the order of their images."""
+    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[Any]) -> str:
+        """Complete the shard from its encoded blocks, which come in the order of their images.
+
+        Returns:
+            What `hash_files` would find: the bytes are hashed while they are at hand.
+        """
 
     @abc.abstractmethod
     def paths(self, shard: Shard) -> list[str]:
@@ -84,6 +88,23 @@ class Writer(abc.ABC):
                 while chunk := f.read(1 << 20):
                     digest.update(chunk)
         return digest.hexdigest()
+
+
+class HashedFile:
+    """A binary file that hashes what is written to it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes | np.ndarray) -> int:
+        """As the file's own."""
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def sha256(self) -> str:
+        """Of all that was written, in hex."""
+        return self._digest.hexdigest()
 
 
 def key_of(index: int) -> str:

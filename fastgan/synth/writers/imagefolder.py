@@ -1,5 +1,6 @@
 """Format imagefolder: one PNG file an image, in a folder a class."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -7,28 +8,35 @@ import numpy as np
 
 from fastgan.synth.blocks import Block
 from fastgan.synth.classes import UNLABELLED_FOLDER, labels_of
-from fastgan.synth.writers.base import Shard, Writer, key_of, write_file
+from fastgan.synth.writers.base import Shard, Writer, key_of
 from fastgan.synth.writers.png import decode_png, encode_png
 
 
 class ImageFolderWriter(Writer):
     """`<class>/<nine digits>.png`; a run without labels has the one folder `images`."""
 
-    def encode(self, staging: Path, block: Block) -> None:
-        """Write the block's images."""
-        for i, (image, label) in enumerate(zip(block.images, block.labels, strict=True), block.first):
-            path = staging / self._path(i, int(label))
-            write_file(path, encode_png(image, self.layout.png_level))
+    def encode(self, staging: Path, block: Block) -> bytes:
+        """Write the block's images; returns the bytes of their files, one after the other."""
+        labels = block.labels.tolist()
+        for label in set(labels):
+            (staging / self._folder(label)).mkdir(exist_ok=True)
+        pngs = [encode_png(image, self.layout.png_level) for image in block.images]
+        for i, (label, png) in enumerate(zip(labels, pngs, strict=True), block.first):
+            with open(f"{staging}/{self._path(i, label)}", "wb") as f:
+                f.write(png)
+        return b"".join(pngs)
 
-    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[None]) -> None:
-        """Wait for the blocks: their files are complete already."""
-        for _ in encoded:
-            pass
+    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[bytes]) -> str:
+        """Hash the blocks: their files are complete already."""
+        digest = hashlib.sha256()
+        for pngs in encoded:
+            digest.update(pngs)
+        return digest.hexdigest()
 
     def paths(self, shard: Shard) -> list[str]:
         """One path an image, in the order of the images."""
-        labels = labels_of(self.layout.cycle, shard.first, shard.count)
-        return [self._path(i, int(label)) for i, label in enumerate(labels, shard.first)]
+        labels = labels_of(self.layout.cycle, shard.first, shard.count).tolist()
+        return [self._path(i, label) for i, label in enumerate(labels, shard.first)]
 
     def read(self, root: Path, shard: Shard) -> Iterator[tuple[np.ndarray, None]]:
         """The images; their label is the folder they were found in."""
@@ -41,5 +49,7 @@ class ImageFolderWriter(Writer):
             yield image, None
 
     def _path(self, index: int, label: int) -> str:
-        folder = self.layout.folders[label] if self.layout.folders else UNLABELLED_FOLDER
-        return f"{folder}/{key_of(index)}.png"
+        return f"{self._folder(label)}/{key_of(index)}.png"
+
+    def _folder(self, label: int) -> str:
+        return self.layout.folders[label] if self.layout.folders else UNLABELLED_FOLDER

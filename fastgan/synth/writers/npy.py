@@ -8,24 +8,26 @@ import numpy as np
 
 from fastgan.synth.blocks import Block
 from fastgan.synth.classes import labels_of
-from fastgan.synth.writers.base import Shard, Writer
+from fastgan.synth.writers.base import HashedFile, Shard, Writer
 
 
 class NpyWriter(Writer):
     """`images-000000.npy` ..., uint8 [count, H, W, C], and `labels.npy`, int64 [n], absent without labels."""
 
-    def encode(self, staging: Path, block: Block) -> bytes:
-        """The pixels as they stand in the file."""
-        return block.images.tobytes()
+    def encode(self, staging: Path, block: Block) -> np.ndarray:
+        """The pixels: they lie as they stand in the file."""
+        return block.images
 
-    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[bytes]) -> None:
+    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[np.ndarray]) -> str:
         """Write header and pixels in order. Plain writes: a memory map would die of SIGBUS on a full disk."""
         shape = (shard.count, *self.layout.size, self.layout.channels)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         with open(staging / self.paths(shard)[0], "wb") as f:
-            np.lib.format.write_array_header_1_0(f, header)
+            hashed = HashedFile(f)
+            np.lib.format.write_array_header_1_0(hashed, header)
             for pixels in encoded:
-                f.write(pixels)
+                hashed.write(pixels)
+            return hashed.sha256()
 
     def paths(self, shard: Shard) -> list[str]:
         """One array of images."""

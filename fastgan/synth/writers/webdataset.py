@@ -9,7 +9,7 @@ import numpy as np
 from webdataset import TarWriter
 
 from fastgan.synth.blocks import Block
-from fastgan.synth.writers.base import Shard, Writer, key_of
+from fastgan.synth.writers.base import HashedFile, Shard, Writer, key_of
 from fastgan.synth.writers.png import decode_png, encode_png
 
 _LARGEST_MEMBER = 1 << 28  # bytes; a bound on what a damaged header can make us read
@@ -25,15 +25,15 @@ class WebDatasetWriter(Writer):
             for i, (image, label) in enumerate(zip(block.images, block.labels, strict=True), block.first)
         ]
 
-    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[list[dict]]) -> None:
+    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[list[dict]]) -> str:
         """Write the archive; times and owners are fixed, so equal samples give equal bytes."""
-        with (
-            open(staging / self.paths(shard)[0], "wb") as f,
-            TarWriter(f, encoder=False, mtime=0, user="fastgan", group="fastgan") as archive,
-        ):
-            for samples in encoded:
-                for sample in samples:
-                    archive.write(sample)
+        with open(staging / self.paths(shard)[0], "wb") as f:
+            hashed = HashedFile(f)
+            with TarWriter(hashed, encoder=False, mtime=0, user="fastgan", group="fastgan") as archive:
+                for samples in encoded:
+                    for sample in samples:
+                        archive.write(sample)
+            return hashed.sha256()
 
     def paths(self, shard: Shard) -> list[str]:
         """One archive."""
