@@ -287,53 +287,59 @@ class MinimalCorrelation {
                 const Block& next, T* products, T* taps) const {
     inputs += begin * kDepth;
     products += begin * kTile<T>;
-    const auto each_product = [&](const auto& use) {
-      for (int64_t p = 0; p < kPlanes; ++p) {
-        if (begin == 0) prefetch(next, p);
-        use(p, inputs + p * plane_size(), products + p * product_plane());
-      }
-    };
     if constexpr (kQuads) {
-      multiply_quads<vectors>(inputs, end - begin, block, fresh, products, taps, each_product);
-    } else {
-      each_product([&](int64_t p, const T* plane, T* to) {
+      if (end - begin == 1) return multiply_one<vectors>(inputs, block, fresh, next, products);
+    }
+    QuadWeights<T> quads(taps);
+    if constexpr (kQuads) quads.template set<vectors>(square_taps(block), depth(block.index));
+    for (int64_t p = 0; p < kPlanes; ++p) {
+      if (begin == 0) prefetch(next, p);
+      const T* const plane = inputs + p * plane_size();
+      T* const to = products + p * product_plane();
+      if constexpr (kQuads) {
+        const Taps<T> weights = quads.template product<vectors>(p / Tile::kInputs, p % Tile::kInputs);
+        each_quad_sum(block, fresh, [&](int64_t first, int64_t count, bool is_fresh) {
+          multiply_plane<vectors, 1>(plane + first, end - begin,
+                                     Taps<T>{{weights.at[0] + first * kPanel}, weights.panel_size}, count,
+                                     is_fresh, to);
+        });
+      } else {
         take_sums<vectors>(p, end - begin, block, taps, [&](auto count, const Taps<T>& weights) {
           multiply_plane<vectors, decltype(count)::value>(plane, end - begin, weights, depth(block.index),
                                                           fresh, to);
         });
-      });
+      }
     }
   }
 
-  // A sum in registers is of kQuadDepth channels.
-  template <int vectors, class EachProduct>
-  void multiply_quads(const T* inputs, int64_t tiles, const Block& block, bool fresh, T* products, T* memory,
-                      const EachProduct& each_product) const {
-    const SquareTaps<T> taps{weights_of(block, block.panel), down(), right(), panel_size()};
-    const int64_t channels = depth(block.index);
-    const auto each_sum = [&](const auto& use) {
-      for (int64_t first = 0; first < channels; first += kQuadDepth) {
-        use(first, std::min(kQuadDepth, channels - first), fresh && first == 0);
+  // The same for a single tile of quads.
+  template <int vectors>
+  void multiply_one(const T* inputs, const Block& block, bool fresh, const Block& next, T* products) const {
+    const SquareTaps<T> taps = square_taps(block);
+    const int64_t calls = (depth(block.index) + kQuadDepth - 1) / kQuadDepth * Tile::kInputs;
+    int64_t call = 0;
+    each_quad_sum(block, fresh, [&](int64_t first, int64_t count, bool is_fresh) {
+      for (int64_t x = 0; x < Tile::kInputs; ++x, ++call) {
+        for (int64_t p = call * kPlanes / calls; p < (call + 1) * kPlanes / calls; ++p) prefetch(next, p);
+        with_constant<Tile::kInputs>(x, [&](auto column) {
+          multiply_quad<decltype(column)::value, vectors>(inputs + first, plane_size(),
+                                                          taps.from_channel(first), count, is_fresh, products,
+                                                          product_plane());
+        });
       }
-    };
-    if (tiles == 1) {
-      each_product([](int64_t, const T*, T*) {});
-      each_sum([&](int64_t first, int64_t count, bool is_fresh) {
-        multiply_quad<vectors>(inputs + first, plane_size(), taps.from_channel(first), count, is_fresh,
-                               products, product_plane());
-      });
-      return;
-    }
-    QuadWeights<T> quads(memory);
-    quads.template set<vectors>(taps, channels);
-    each_product([&](int64_t p, const T* plane, T* to) {
-      const Taps<T> weights = quads.template product<vectors>(p / Tile::kInputs, p % Tile::kInputs);
-      each_sum([&](int64_t first, int64_t count, bool is_fresh) {
-        multiply_plane<vectors, 1>(plane + first, tiles,
-                                   Taps<T>{{weights.at[0] + first * kPanel}, weights.panel_size}, count,
-                                   is_fresh, to);
-      });
     });
+  }
+
+  SquareTaps<T> square_taps(const Block& block) const {
+    return {weights_of(block, block.panel), down(), right(), panel_size()};
+  }
+
+  // Calls use(first channel, count, whether nothing is there yet): what quads sum in registers.
+  template <class F>
+  void each_quad_sum(const Block& block, bool fresh, const F& use) const {
+    for (int64_t first = 0; first < depth(block.index); first += kQuadDepth) {
+      use(first, std::min(kQuadDepth, depth(block.index) - first), fresh && first == 0);
+    }
   }
 
   // Product p = 3 k + l of pairs takes tap k of g0, g0 + g1, g1 down and l of them to the right.

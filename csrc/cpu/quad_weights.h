@@ -111,44 +111,34 @@ class QuadWeights {
   int64_t depth_;
 };
 
-// All products of a single tile: products of planes `to_plane` apart (+)= inputs of planes `plane` apart
-// [depth] times the taps' transforms, as multiply_tiles has them.
-template <int vectors, class T>
+// The products of a single tile in column x of the kInputs: products of planes `to_plane` apart (+)= inputs
+// of planes `plane` apart [depth] times the taps' transforms, as multiply_tiles has them.
+template <int x, int vectors, class T>
 __attribute__((noinline)) void multiply_quad(const T* inputs, int64_t plane, const SquareTaps<T>& taps,
                                              int64_t depth, bool first, T* products, int64_t to_plane) {
   constexpr int kIn = Quads<T>::kInputs;
-  const auto column = [&](auto x) {
-    constexpr int kX = decltype(x)::value;
-    Vector<T> total[kIn][vectors] = {};
-    const T* const from = inputs + kX * plane;
-    for (int64_t i = 0; i < depth; ++i) {
+  Vector<T> total[kIn][vectors] = {};
+  const T* const from = inputs + x * plane;
+  for (int64_t i = 0; i < depth; ++i) {
 #pragma GCC unroll 2
-      for (int v = 0; v < vectors; ++v) {
-        const int64_t at = taps.vector(v) + i * kPanel;
-        Vector<T> half[2];
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t at = taps.vector(v) + i * kPanel;
+      Vector<T> half[2], weight[kIn];
 #pragma GCC unroll 2
-        for (int y = 0; y < 2; ++y) {
-          half[y] =
-              Quads<T>::template tap<kX>(read_vector(taps.at(y, 0) + at), read_vector(taps.at(y, 1) + at));
-        }
-        Vector<T> weight[kIn];
-        Quads<T>::taps(half, weight);
+      for (int y = 0; y < 2; ++y) {
+        half[y] = Quads<T>::template tap<x>(read_vector(taps.at(y, 0) + at), read_vector(taps.at(y, 1) + at));
+      }
+      Quads<T>::taps(half, weight);
 #pragma GCC unroll 5
-        for (int y = 0; y < kIn; ++y) total[y][v] += broadcast(from[y * kIn * plane + i]) * weight[y];
-      }
+      for (int y = 0; y < kIn; ++y) total[y][v] += broadcast(from[y * kIn * plane + i]) * weight[y];
     }
-    for (int y = 0; y < kIn; ++y) {
-      for (int v = 0; v < vectors; ++v) {
-        T* const to = products + (y * kIn + kX) * to_plane + v * kLanes<T>;
-        write_vector(to, first ? total[y][v] : read_vector(to) + total[y][v]);
-      }
+  }
+  for (int y = 0; y < kIn; ++y) {
+    for (int v = 0; v < vectors; ++v) {
+      T* const to = products + (y * kIn + x) * to_plane + v * kLanes<T>;
+      write_vector(to, first ? total[y][v] : read_vector(to) + total[y][v]);
     }
-  };
-  column(std::integral_constant<int, 0>());
-  column(std::integral_constant<int, 1>());
-  column(std::integral_constant<int, 2>());
-  column(std::integral_constant<int, 3>());
-  column(std::integral_constant<int, 4>());
+  }
 }
 
 }  // namespace
