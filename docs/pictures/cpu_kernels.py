@@ -156,7 +156,7 @@ def tile() -> Drawing:
 
 
 def path() -> Drawing:
-    """One group of tiles of 256 -> 128 channels, 8x8 to 16x16, through the machine."""
+    """One group of tiles of 128 -> 64 channels, 16x16 to 32x32, through the machine."""
     d = Drawing(880, 500, "The path of a group of tiles through memory, caches and registers")
     bands = (("memory,\nL3", 40, 86), ("L2\n1 MiB", 136, 96), ("L1\n48 KiB", 242, 96), ("registers", 348, 96))
     for name, top, height in bands:
@@ -165,19 +165,19 @@ def path() -> Drawing:
     for x, words in ((160, "1 load"), (302, "2 inputs"), (480, "3 products"), (658, "4 outputs"), (794, "5 finish")):
         d.text(x, 26, words, 13, OURS, bold=True)
     x0, x1, x2, x3, x4 = 104, 236, 400, 592, 738
-    d.cell(x0, 54, 112, 58, "input map x\n4 images\n256 KiB", PHASES[0], 11)
-    d.cell(x2, 54, 160, 58, "packed weights\n[panel][phase][tap]\n[channel][16], 2 MiB", PHASES[1], 11)
-    d.cell(x4, 54, 112, 58, "output map y\n512 KiB", PHASES[3], 11)
-    d.cell(x0, 152, 112, 64, "padded rows\n4 x 10 x 10 x 256\n400 KiB", PHASES[0], 11)
-    d.cell(x1, 152, 132, 64, "slab of planes\n2 blocks x 9 planes\n289 KiB", PHASES[0], 11)
-    d.cell(x3, 152, 132, 64, "products of 64 tiles\n4 wide panels\nof 72 KiB", PHASES[2], 11)
+    d.cell(x0, 54, 112, 58, "input map x\n4 images\n512 KiB", PHASES[0], 11)
+    d.cell(x2, 54, 160, 58, "packed weights\n[panel][phase][tap]\n[channel][16], 512 KiB", PHASES[1], 11)
+    d.cell(x4, 54, 112, 58, "output map y\n1 MiB", PHASES[3], 11)
+    d.cell(x0, 152, 112, 64, "padded rows\n4 x 18 x 18 x 128\n648 KiB", PHASES[0], 11)
+    d.cell(x1, 152, 132, 64, "slab of planes\n1 block x 25 planes\n402 KiB", PHASES[0], 11)
+    d.cell(x3, 152, 132, 64, "products of 64 tiles\n2 wide panels\nof 202 KiB", PHASES[2], 11)
     d.cell(x1, 258, 132, 64, "12 tiles\nx 64 channels\n3 KiB", PHASES[0], 11)
-    d.cell(x2, 258, 160, 64, "a block's taps\n64 x 32 channels\n8 KiB a tap, 1 or 2 taps", PHASES[1], 11)
-    d.cell(x3, 258, 132, 64, "outputs of an image\n64 pixels x 32\n8 KiB", PHASES[3], 11)
+    d.cell(x2, 258, 160, 64, "a product's weights,\nformed of 4 taps:\n64 x 32, 8 KiB", PHASES[1], 11)
+    d.cell(x3, 258, 132, 64, "outputs of 6 tiles\n96 pixels x 32\n12 KiB", PHASES[3], 11)
     d.cell(x0, 364, 112, 64, "s x + t, act", PAPER, 11)
-    d.cell(x1, 364, 132, 64, "3x3 inputs,\ndifferences", PAPER, 11)
+    d.cell(x1, 364, 132, 64, "5x5 inputs\nto 25 planes", PAPER, 11)
     d.cell(x2, 364, 160, 64, "12 x 2 vectors of sums\n+ 2 of weights\n+ 1 input, broadcast", PHASES[2], 11, weight=2)
-    d.cell(x3, 364, 132, 64, "9 products\nto 4 outputs", PAPER, 11)
+    d.cell(x3, 364, 132, 64, "25 products\nto 16 outputs", PAPER, 11)
     d.cell(x4, 364, 112, 64, "bias;\nor act', s,\nds and dt", PAPER, 11)
     d.arrow((x0, 83), (x0 - 12, 83), (x0 - 12, 396), (x0, 396))
     d.arrow((x0 + 56, 364), (x0 + 56, 216))
@@ -193,7 +193,7 @@ def path() -> Drawing:
     d.arrow((x3 + 132, 290), (x4 + 30, 290), (x4 + 30, 364))
     d.arrow((x4 + 84, 364), (x4 + 84, 112))
     note = (
-        "Numbers: 256 to 128 channels, 8x8 to 16x16, AVX-512, float32, a group of 4 images (64 tiles a phase). "
+        "Numbers: 128 to 64 channels, 16x16 to 32x32, AVX-512, float32, a group of 4 images (64 tiles a phase). "
         "Where a cache is\nnamed, that is what a size was chosen for; the hardware decides. "
         "Steps 2 to 4 are repeated for each phase, slab and wide panel."
     )

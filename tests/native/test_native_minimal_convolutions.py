@@ -1,7 +1,7 @@
 """The native convolutions at shapes for which another algorithm than the direct sum is chosen.
 
-The rounding errors of the minimal one, F(2x2, 2x2), may be somewhat larger than those of direct sums: here a result
-may be four times as far off as stock torch's, not twice.
+The rounding errors of the minimal ones, F(2x2, 2x2) and F(4x4, 2x2), may be larger than those of direct sums: here a
+result may be four times as far off as stock torch's, not twice.
 """
 
 import pytest
