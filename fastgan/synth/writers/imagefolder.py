@@ -1,5 +1,6 @@
 """Format imagefolder: one PNG file an image, in a folder a class."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,16 +15,14 @@ from fastgan.synth.writers.png import decode_png, encode_png
 class ImageFolderWriter(Writer):
     """`<class>/<nine digits>.png`; a run without labels has the one folder `images`."""
 
-    def encode(self, staging: Path, block: Block) -> None:
-        """Write the block's images."""
-        for i, (image, label) in enumerate(zip(block.images, block.labels, strict=True), block.first):
-            path = staging / self._path(i, int(label))
-            write_file(path, encode_png(image, self.layout.png_level))
+    def encode(self, block: Block) -> list[bytes]:
+        """The block's files."""
+        return [encode_png(image, self.layout.png_level) for image in block.images]
 
-    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[None]) -> None:
-        """Wait for the blocks: their files are complete already."""
-        for _ in encoded:
-            pass
+    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[list[bytes]]) -> None:
+        """Write the files in the order of the images."""
+        for path, png in zip(self.paths(shard), itertools.chain.from_iterable(encoded), strict=True):
+            write_file(staging / path, png)
 
     def paths(self, shard: Shard) -> list[str]:
         """One path an image, in the order of the images."""

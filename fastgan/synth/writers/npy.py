@@ -14,7 +14,7 @@ from fastgan.synth.writers.base import Shard, Writer
 class NpyWriter(Writer):
     """`images-000000.npy` ..., uint8 [count, H, W, C], and `labels.npy`, int64 [n], absent without labels."""
 
-    def encode(self, staging: Path, block: Block) -> bytes:
+    def encode(self, block: Block) -> bytes:
         """The pixels as they stand in the file."""
         return block.images.tobytes()
 
