@@ -18,7 +18,7 @@ from fastgan.ops.affine_act_conv2d import affine_act_conv2d
 from fastgan.ops.affine_act_conv_transpose2d import affine_act_conv_transpose2d
 from fastgan.ops.checks import ACTIVATIONS
 from fastgan.reference.affine_act import widened
-from fastgan.reference.affine_act_conv import layout
+from fastgan.reference.affine_act_conv import laid_out, layout
 
 __all__ = [
     "FeatureMap",
@@ -28,6 +28,7 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "feature_map",
+    "laid_out",
     "layout",
     "materialise",
 ]
@@ -188,4 +189,4 @@ def _for_convolution(map: FeatureMap) -> FeatureMap:
 
 def channels_last(x: Tensor) -> Tensor:
     """x in the layout that the inside of a chain has on a CPU; on other devices as it is."""
-    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+    return laid_out(x, torch.channels_last) if x.device.type == "cpu" else x

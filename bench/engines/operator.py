@@ -74,7 +74,8 @@ def named(result: Any, job: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _nhwc(tensor: Tensor) -> Tensor:
-    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+    # `contiguous` would leave a map of one channel, the same memory in both formats, the strides of NCHW.
+    return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
 def prepare(job: dict[str, Any], arrays: Arrays) -> Engine:

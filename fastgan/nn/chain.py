@@ -16,7 +16,7 @@ from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrize
 
 from fastgan import chain
-from fastgan.chain import FeatureMap, layout
+from fastgan.chain import FeatureMap, laid_out, layout
 from fastgan.nn.batch_norm import ConditionalBatchNorm2d, batch_norm_arguments, update_running_statistics
 from fastgan.nn.blocks import ConvBnAct2d, ConvTransposeBnAct2d
 from fastgan.ops.checks import autocast_enabled
@@ -113,7 +113,7 @@ class ChainRunner:
         """The map as a tensor; what follows goes on from it."""
         if isinstance(self.state, FeatureMap):
             stored = chain.materialise(self.state)
-            self.state = stored.contiguous() if self._contiguous else stored
+            self.state = laid_out(stored, torch.contiguous_format) if self._contiguous else stored
         return self.state
 
     def _convolve(self, conv: nn.Module, bn: nn.Module | None, more: bool) -> None:

@@ -12,7 +12,7 @@ from fastgan.ops import cpu_passes
 from fastgan.ops.checks import check_activation, checked_affine
 from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.reference import affine_act as reference
-from fastgan.reference.affine_act_conv import STOCK
+from fastgan.reference.affine_act_conv import STOCK, laid_out, layout
 
 _NAME = "affine_act"
 _LEAVES = {"reference": STOCK, "aten": CPU, "cpu": CPU}
@@ -75,14 +75,14 @@ def _checked(
 @torch.library.impl(f"fastgan::{_NAME}", ("cpu", "cuda"))
 def _run(input: Tensor, *arguments) -> Tensor:
     backend = backends.choose(_NAME, input.device.type, input.dtype)
-    result = _new(_LEAVES[backend].affine_act(input, *arguments), input)
+    result = _beside(input, _new(_LEAVES[backend].affine_act(input, *arguments), input))
     backends.note_ran(_NAME, backend)
     return result
 
 
 @torch.library.register_fake(f"fastgan::{_NAME}")
 def _fake(input: Tensor, *arguments) -> Tensor:
-    return _new(reference.affine_act(input, *arguments), input)
+    return _beside(input, _new(reference.affine_act(input, *arguments), input))
 
 
 @torch.library.impl(f"fastgan::{_NAME}_uint8", ("cpu", "cuda"))
@@ -112,12 +112,18 @@ def _fake_backward(*arguments) -> tuple[Tensor, Tensor, Tensor]:
 def _backward_by(passes, grad_output: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
     """The three gradients; a tensor of size [0] for each that is not needed."""
     results = passes.affine_act_backward(grad_output, *arguments)
-    return tuple(grad_output.new_empty(0) if each is None else _new(each, grad_output) for each in results)
+    dx, *rest = (grad_output.new_empty(0) if each is None else _new(each, grad_output) for each in results)
+    return _beside(grad_output if arguments[0] is None else arguments[0], dx), *rest
 
 
 def _new(result: Tensor, argument: Tensor) -> Tensor:
     """An operator must not return its argument."""
     return result.clone() if result is argument else result
+
+
+def _beside(map: Tensor, result: Tensor) -> Tensor:
+    """The result, lying in memory as the map that it was computed from."""
+    return laid_out(result, layout(map)) if result.ndim == 4 else result
 
 
 def _save(ctx, inputs, output) -> None:

@@ -20,6 +20,7 @@ from fastgan.reference.affine_act_conv import (
     Passes,
     Saved,
     gradients,
+    laid_out,
     layout,
     second_gradients,
 )
@@ -76,7 +77,7 @@ def register(op: ChainOperator, extra: str = "") -> Callable:
     backward_call = getattr(torch.ops.fastgan, f"{op.name}_backward").default
 
     torch.library.impl(name, ("cpu", "cuda"), _runner(op))
-    torch.library.register_fake(name, op.definition)
+    torch.library.register_fake(name, _fake(op))
     torch.library.register_autograd(name, _backward(backward_call), setup_context=_saver(op))
 
     torch.library.impl(backward_name, ("cpu", "cuda"), _backward_runner(op))
@@ -99,9 +100,22 @@ def _runner(op: ChainOperator) -> Callable:
         else:
             results = op.definition(input, weight, *arguments)
         backends.note_ran(op.name, backend)
-        return results
+        return _beside(input, weight, results)
 
     return run
+
+
+def _fake(op: ChainOperator) -> Callable:
+    def fake(input: Tensor, weight: Tensor, *arguments):
+        return _beside(input, weight, op.definition(input, weight, *arguments))
+
+    return fake
+
+
+def _beside(input: Tensor, weight: Tensor, results) -> tuple[Tensor, Tensor, Tensor]:
+    """The results of F, y lying in memory as its operands do."""
+    y, mean, var = results
+    return laid_out(y, layout(input, weight)), mean, var
 
 
 def geometry_of(op: ChainOperator, input: Tensor, weight: Tensor, stride, padding, output_padding=(0, 0)) -> Geometry:
@@ -141,7 +155,7 @@ def _forward_on_cpu(op: ChainOperator, input, weight, bias, scale, shift, activa
         op.transposed,
         statistics,
     )
-    return y.contiguous(memory_format=layout(input, weight)), *(rest if statistics else no_statistics(y))
+    return y, *(rest if statistics else no_statistics(y))
 
 
 def _backward_runner(op: ChainOperator) -> Callable:
@@ -206,9 +220,9 @@ def _laid_out(results: list[Tensor | None], grads, saved: Saved) -> tuple[Tensor
     like = next(each for each in (*grads, *saved) if each is not None)
     dx, dw, *rest = results
     if dx is not None:
-        dx = dx.contiguous(memory_format=layout(grads[0], saved.output, saved.weight))
+        dx = laid_out(dx, layout(grads[0], saved.input, saved.output, saved.weight))
     if dw is not None:
-        dw = dw.contiguous()
+        dw = laid_out(dw, torch.contiguous_format)
     return tuple(like.new_empty(0) if each is None else each for each in (dx, dw, *rest))
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fastgan import backends
 from fastgan.ops.cpu_passes import NATIVE_DTYPES, measured_fastest
-from fastgan.reference.affine_act_conv import layout
+from fastgan.reference.affine_act_conv import laid_out, layout
 
 for _op in ("conv2d", "conv_transpose2d", "conv2d_weight_grad"):
     backends.register(_op, NATIVE_DTYPES, auto={"cpu": measured_fastest})
@@ -81,21 +81,18 @@ _NOTHING_AROUND = None, None, None, 0, 1.0  # bias, scale, shift, activation, sl
 def _conv2d_on_cpu(input: Tensor, weight: Tensor, stride, padding) -> Tensor:
     sides = zip(input.shape[2:], weight.shape[2:], stride, padding, strict=True)
     size = [(side + 2 * pad - kernel) // step + 1 for side, kernel, step, pad in sides]
-    y = torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, stride, padding, size, False, False)[0]
-    return y.contiguous(memory_format=layout(input, weight))
+    return torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, stride, padding, size, False, False)[0]
 
 
 def _conv_transpose2d_on_cpu(input: Tensor, weight: Tensor, output_size, stride, padding) -> Tensor:
     geometry = stride, padding, output_size
-    x = torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, *geometry, True, False)[0]
-    return x.contiguous(memory_format=layout(input, weight))
+    return torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, *geometry, True, False)[0]
 
 
 def _conv2d_weight_grad_on_cpu(large: Tensor, small: Tensor, kernel_size, stride, padding) -> Tensor:
     dy = small, None, None, None, None, None
     z = large, *_NOTHING_AROUND[1:]
-    dw = torch.ops.fastgan_C.affine_act_conv_weight_grad(*dy, *z, stride, padding, kernel_size, False)
-    return dw.contiguous(memory_format=layout(large, small))
+    return torch.ops.fastgan_C.affine_act_conv_weight_grad(*dy, *z, stride, padding, kernel_size, False)
 
 
 _ATEN = {
@@ -118,14 +115,21 @@ def _runner(op: str):
         with torch.autocast(first.device.type, enabled=False):
             result = _LEAVES[op][backend](first, second, *geometry)
         backends.note_ran(op, backend)
-        return result
+        return laid_out(result, layout(first, second))
 
     return run
 
 
-for _op, _leaves in _LEAVES.items():
+def _fake(op: str):
+    def fake(first: Tensor, second: Tensor, *geometry) -> Tensor:
+        return laid_out(_ATEN[op](first, second, *geometry), layout(first, second))
+
+    return fake
+
+
+for _op in _LEAVES:
     torch.library.impl(f"fastgan::{_op}", ("cpu", "cuda"), _runner(_op))
-    torch.library.register_fake(f"fastgan::{_op}", _leaves["reference"])
+    torch.library.register_fake(f"fastgan::{_op}", _fake(_op))
 
 
 def _save(ctx, inputs, output) -> None:

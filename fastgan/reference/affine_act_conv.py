@@ -157,10 +157,11 @@ def _tangent(saved: Saved, ux: Tensor | None, us: Tensor | None, ut: Tensor | No
 
 
 def _masked(dz: Tensor, saved: Saved, activation: str, negative_slope: float) -> Tensor:
-    """a' * dz in the dtype of the feature maps, for the convolution."""
+    """a' * dz in the dtype of the feature maps and where they lie, for the convolution."""
     affine = saved.scale, saved.shift, activation, negative_slope
     dtype = saved.input.dtype if saved.input is not None else saved.weight.dtype
-    return pointwise.activation_backward(dz, saved.input, *affine).to(dtype)
+    masked = pointwise.activation_backward(dz, saved.input, *affine).to(dtype)
+    return laid_out(masked, layout(dz, saved.input))
 
 
 def _to_map(
@@ -229,5 +230,31 @@ def layout(*maps: Tensor | None) -> torch.memory_format:
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Whether x [N, C, H, W] lies in memory as NHWC and not as NCHW."""
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    """Whether the strides of x [N, C, H, W] are in the order of NHWC and not of NCHW, as ATen decides.
+
+    A map of one channel or of one pixel is the same memory in both: of it the strides of the sides of size 1, which
+    nothing else reads, say what it was made as.
+    """
+    least = 0
+    for dimension in (1, 3, 2, 0):
+        size, stride = x.shape[dimension], x.stride(dimension)
+        # The strides of [N, 1, 1, 1] say nothing; it counts as NCHW.
+        if size == 0 or stride == 0 or stride < least or (dimension == 0 and least == x.stride(1)):
+            return False
+        least = stride * size
+    return True
+
+
+def laid_out(x: Tensor, format: torch.memory_format) -> Tensor:
+    """x [N, C, H, W] with the strides of a tensor made in that memory format; a copy only where elements have to move.
+
+    `contiguous` alone leaves a map of one channel or of one pixel the strides that it has.
+    """
+    x = x.contiguous(memory_format=format)
+    if is_channels_last(x) == (format == torch.channels_last):
+        return x
+    n, c, h, w = x.shape
+    if format == torch.channels_last:
+        return x.view(n, h, w, c).permute(0, 3, 1, 2)
+    # A view of the same shape would keep its strides on fake tensors.
+    return x.flatten(1).view(n, c, h, w)

@@ -212,7 +212,7 @@ def _tasks(source: BlockSource, folder: SetFolder, shards: list[Shard]) -> Itera
 
     def compute(index: int, count: int) -> tuple[np.ndarray, Any]:
         block = source(index).head(count)
-        return block.images, folder.writer.encode(folder.staging, block)
+        return block.images, folder.writer.encode(block)
 
     for shard in shards:
         for first in range(shard.first, shard.first + shard.count, BLOCK):

@@ -94,14 +94,14 @@ def test_quick_with_both_ways_of_waiting_asks_for_one(tmp_path):
 
 @pytest.mark.slow
 def test_memory(tmp_path, capsys):
-    result = bench(tmp_path, "memory", "--batch", 8, *TINY)
-    records = check_records(result, "memory")
-    assert set(records) == {OURS, "eager", "channels-last"}
+    # Of a smaller step workspaces are a third, and whether malloc rounds one up to pages differs from run to run.
+    result = bench(tmp_path, "memory", "--batch", 32, *TINY, "--size", "32x32", "--width", 32)
+    assert set(check_records(result, "memory")) == {OURS, "eager", "channels-last"}
     if not result["notes"]:
         for record in result["records"]:
             measured = record["bytes"]
             assert measured["transient"] >= measured["saved"] > 0
-        assert records[OURS]["bytes"]["transient"] < records["eager"]["bytes"]["transient"]
+            assert record["backend"] != OURS or record["ratio_to_best_peer"] > 1
     assert "transient MB" in capsys.readouterr().out
 
 

@@ -74,14 +74,22 @@ def test_with_graph_breaks(name):
 
 
 @pytest.mark.slow
-def test_inductor(need):
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("channels", [3, 1])
+def test_inductor(need, channels, format):
     import shutil
 
     need(None if shutil.which("g++") or shutil.which("clang++") else "there is no C++ compiler", "compiler")
     torch.manual_seed(0)
-    plain = nn.Sequential(nn.Conv2d(3, 8, 4, 2, 1), nn.BatchNorm2d(8), nn.LeakyReLU(0.2, True), nn.Conv2d(8, 1, 4))
-    fused, x = fastgan.fuse_(copy.deepcopy(plain)), torch.randn(2, 3, 16, 16)
-    torch.testing.assert_close(torch.compile(fused, fullgraph=True)(x), plain(x), rtol=1e-4, atol=1e-5)
+    first = nn.Conv2d(channels, 8, 4, 2, 1), nn.BatchNorm2d(8), nn.LeakyReLU(0.2, True)
+    plain = nn.Sequential(*first, nn.Conv2d(8, channels, 4), nn.Tanh(), nn.Conv2d(channels, 1, 2))
+    fused, x = fastgan.fuse_(copy.deepcopy(plain)), torch.randn(2, channels, 16, 16).to(memory_format=format)
+    compiled = torch.compile(lambda x: fused(2 * x), fullgraph=True)
+    got, expected = compiled(x), plain(2 * x)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    ours = torch.autograd.grad(got.square().sum(), list(fused.parameters()))
+    theirs = torch.autograd.grad(expected.square().sum(), list(plain.parameters()))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["critic", "functional"])

@@ -269,6 +269,53 @@ def test_inside_a_chain_maps_lie_channels_last(monkeypatch):
         assert len(turned) == times
 
 
+def critic_of_grey():
+    first = nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 3, 1, 1), nn.LeakyReLU(0.2)
+    return nn.Sequential(*first, nn.Conv2d(1, 8, 4, 2, 1), nn.BatchNorm2d(8), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 2, 2))
+
+
+def generator_from_one_pixel():
+    first = nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, 4, 4, 2, 1), nn.ReLU()
+    return nn.Sequential(*first, nn.ConvTranspose2d(4, 1, 4, 2, 1), nn.Tanh())
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize(
+    "make_model, shape", [(critic_of_grey, (3, 1, 16, 16)), (generator_from_one_pixel, (3, 6, 1, 1))]
+)
+def test_chains_from_one_channel_or_one_pixel_are_channels_last_inside(make_model, shape, backend, monkeypatch, need):
+    """Such a map is NHWC and NCHW at once; with the strides of NCHW it would make the whole chain NCHW."""
+    from fastgan import chain
+
+    if backend == "cpu":
+        need(fastgan.native.ops_missing(), "cpu")
+    maps = []
+    for name in ("conv2d", "conv_transpose2d"):
+        function = getattr(chain, name)
+
+        def convolve(*arguments, function=function, **options):
+            maps.append(function(*arguments, **options))
+            return maps[-1]
+
+        monkeypatch.setattr(chain, name, convolve)
+    torch.manual_seed(0)
+    plain = make_model().double()
+    fused, x = fastgan.fuse_(copy.deepcopy(plain)), torch.randn(shape).double().requires_grad_()
+    found = []
+    with backends.use_backend(backend):
+        for model in (fused, plain):
+            y = model(x)
+            upstream = torch.linspace(-1, 1, y.numel()).double().view(y.shape)
+            firsts = torch.autograd.grad(y, [x, *model.parameters()], upstream, create_graph=True)
+            penalty = firsts[0].square().sum()
+            found.append(([y, *firsts], torch.autograd.grad(penalty, list(model.parameters()), materialize_grads=True)))
+    assert len(maps) == sum(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) for layer in plain)
+    assert {chain.layout(map.raw) for map in maps} == {torch.channels_last}
+    ours, theirs = found
+    assert [each.stride() for each in ours[0]] == [each.stride() for each in theirs[0]]
+    torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
+
+
 def test_blocks_of_ours_between_layers_of_torch():
     from fastgan.nn import ConvBnAct2d, ConvTransposeBnAct2d
 

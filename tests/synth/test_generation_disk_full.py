@@ -2,12 +2,15 @@
 
 import multiprocessing
 import resource
+import threading
 
 import pytest
 
 from fastgan.cli.app import run as fastgan
 from fastgan.errors import OutputError
 from fastgan.synth import generate, verify
+from fastgan.synth.store import SetFolder
+from fastgan.synth.writers import ImageFolderWriter
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +35,30 @@ def test_tmpfs_fills_up_and_grows(run, small_disk, tmp_path, capsys):
     assert verify(disk / "set").checked == 3000
     undisturbed = generate(run, 3000, tmp_path / "whole", device="cpu")
     assert (disk / "set" / "manifest.json").read_bytes() == undisturbed.read_bytes()
+
+
+def test_images_computed_ahead_take_no_room_from_a_whole_shard(run, small_disk, monkeypatch):
+    """The first shard waits here with its commit until all that may be ahead of it has been encoded."""
+    encode, commit = ImageFolderWriter.encode, SetFolder.commit
+    encoded = threading.Semaphore(0)
+
+    def encode_and_count(self, *arguments):
+        try:
+            return encode(self, *arguments)
+        finally:
+            encoded.release()
+
+    def commit_late(self, shard, pixel_sha256):
+        if shard.index == 0:
+            for _ in range(1 + 16):  # its own block, and a usual shard of them
+                assert encoded.acquire(timeout=60)
+        commit(self, shard, pixel_sha256)
+
+    monkeypatch.setattr(ImageFolderWriter, "encode", encode_and_count)
+    monkeypatch.setattr(SetFolder, "commit", commit_late)
+    disk, _ = small_disk("1m")  # 256 pages, and an image takes one
+    with pytest.raises(OutputError, match="the disk is full: 192 of 3000 images"):
+        generate(run, 3000, disk / "set", device="cpu", shard_size=64)
 
 
 def generate_with_short_files(limit, ended, *arguments, **options) -> None:

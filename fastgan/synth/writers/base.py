@@ -45,20 +45,21 @@ class Shard:
 class Writer(abc.ABC):
     """Turns blocks of images into the files of a shard, and reads those files back.
 
-    `encode` runs in worker threads, `assemble` in one thread, in order. Both write below `staging`
-    only; the caller makes `paths(shard)` durable and renames them to their place.
+    `encode` runs in worker threads, ahead of the shard at hand, and touches no disk: what later shards need is not
+    taken from this one. `assemble` runs in one thread, in order, and writes below `staging` only; the caller makes
+    `paths(shard)` durable and renames them to their place.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
 
     @abc.abstractmethod
-    def encode(self, staging: Path, block: Block) -> Any:
+    def encode(self, block: Block) -> Any:
         """Do the work that blocks can do side by side; the result goes to `assemble`."""
 
     @abc.abstractmethod
     def assemble(self, staging: Path, shard: Shard, encoded: Iterable[Any]) -> str:
-        """Complete the shard from its encoded blocks, which come in the order of their images.
+        """Write the shard from its encoded blocks, which come in the order of their images.
 
         Returns:
             What `hash_files` would find: the bytes are hashed while they are at hand.

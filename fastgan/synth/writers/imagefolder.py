@@ -1,6 +1,7 @@
 """Format imagefolder: one PNG file an image, in a folder a class."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,22 +16,19 @@ from fastgan.synth.writers.png import decode_png, encode_png
 class ImageFolderWriter(Writer):
     """`<class>/<nine digits>.png`; a run without labels has the one folder `images`."""
 
-    def encode(self, staging: Path, block: Block) -> bytes:
-        """Write the block's images; returns the bytes of their files, one after the other."""
-        labels = block.labels.tolist()
-        for label in set(labels):
-            (staging / self._folder(label)).mkdir(exist_ok=True)
-        pngs = [encode_png(image, self.layout.png_level) for image in block.images]
-        for i, (label, png) in enumerate(zip(labels, pngs, strict=True), block.first):
-            with open(f"{staging}/{self._path(i, label)}", "wb") as f:
-                f.write(png)
-        return b"".join(pngs)
+    def encode(self, block: Block) -> list[bytes]:
+        """The block's files."""
+        return [encode_png(image, self.layout.png_level) for image in block.images]
 
-    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[bytes]) -> str:
-        """Hash the blocks: their files are complete already."""
+    def assemble(self, staging: Path, shard: Shard, encoded: Iterable[list[bytes]]) -> str:
+        """Write the files in the order of the images."""
         digest = hashlib.sha256()
-        for pngs in encoded:
-            digest.update(pngs)
+        for label in set(labels_of(self.layout.cycle, shard.first, shard.count).tolist()):
+            (staging / self._folder(label)).mkdir(exist_ok=True)
+        for path, png in zip(self.paths(shard), itertools.chain.from_iterable(encoded), strict=True):
+            digest.update(png)
+            with open(f"{staging}/{path}", "wb") as f:  # a Path for every image would show in the time
+                f.write(png)
         return digest.hexdigest()
 
     def paths(self, shard: Shard) -> list[str]:

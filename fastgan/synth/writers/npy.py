@@ -14,7 +14,7 @@ from fastgan.synth.writers.base import HashedFile, Shard, Writer
 class NpyWriter(Writer):
     """`images-000000.npy` ..., uint8 [count, H, W, C], and `labels.npy`, int64 [n], absent without labels."""
 
-    def encode(self, staging: Path, block: Block) -> np.ndarray:
+    def encode(self, block: Block) -> np.ndarray:
         """The pixels: they lie as they stand in the file."""
         return block.images
 

@@ -18,7 +18,7 @@ _LARGEST_MEMBER = 1 << 28  # bytes; a bound on what a damaged header can make us
 class WebDatasetWriter(Writer):
     """`shard-000000.tar` and so on; `.cls` is the label as decimal digits and is absent without labels."""
 
-    def encode(self, staging: Path, block: Block) -> list[dict]:
+    def encode(self, block: Block) -> list[dict]:
         """The block's samples, ready for the archive."""
         return [
             self._sample(i, image, int(label))
