@@ -48,11 +48,11 @@ def test_images_computed_ahead_take_no_room_from_a_whole_shard(run, small_disk, 
         finally:
             encoded.release()
 
-    def commit_late(self, shard, pixel_sha256):
+    def commit_late(self, shard, *hashes):
         if shard.index == 0:
             for _ in range(1 + 16):  # its own block, and a usual shard of them
                 assert encoded.acquire(timeout=60)
-        commit(self, shard, pixel_sha256)
+        commit(self, shard, *hashes)
 
     monkeypatch.setattr(ImageFolderWriter, "encode", encode_and_count)
     monkeypatch.setattr(SetFolder, "commit", commit_late)
