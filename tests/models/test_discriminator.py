@@ -70,7 +70,7 @@ def _example_discriminator(ndf=64, nc=3):
 def test_weights_of_the_pytorch_example_load_strictly():
     torch.manual_seed(0)
     example = _example_discriminator()
-    x = torch.randn(2, 3, 64, 64)
+    x = torch.randn(32, 3, 64, 64)  # the errors of two logits are chance
     example(x)
     discriminator = Discriminator(preset="dcgan")
     discriminator.load_state_dict({f"main.{k}": v for k, v in example.state_dict().items()}, strict=True)
