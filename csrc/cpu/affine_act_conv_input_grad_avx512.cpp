@@ -18,6 +18,7 @@
 #include "cpu/affine_act_conv_kernel.h"
 #include "cpu/minimal_transforms.h"
 #include "cpu/tile_products.h"
+#include "cpu/pair_weights.h"
 #include "cpu/quad_weights.h"
 #include "cpu/minimal_correlation_kernel.h"
 #include "cpu/narrow_correlation_kernel.h"

@@ -17,7 +17,7 @@
 // infinite: blocks of tiles whose outputs are not all finite are summed again directly.
 //
 // Needs before it: cpu/affine_act_conv_kernel.h, cpu/minimal_transforms.h, cpu/tile_products.h,
-// cpu/quad_weights.h and what they need.
+// cpu/pair_weights.h, cpu/quad_weights.h and what they need.
 
 namespace fastgan::cpu {
 namespace {
@@ -101,19 +101,19 @@ class MinimalCorrelation {
   static constexpr int64_t kBandTiles = kQuads ? 64 : 128;         // of one image, worked on at a time
   static constexpr int64_t kChunkTiles = kQuads ? 64 : 48;         // finished at a time
   static constexpr int64_t kBlockTiles = kBlock / kSquare;
-  static constexpr int64_t kTapsSize = kQuads ? QuadWeights<T>::kSize : kDepth * kTile<T>;
+  using Weights = std::conditional_t<kQuads, QuadWeights<T>, PairWeights<T>>;
 
   // What a thread works on, and in.
   struct Work {
     Work(const MinimalCorrelation& c, int64_t wide_count)
         : image_size(c.y_.extent(c.band_rows_) * c.row_size()),
-          memory(static_cast<size_t>(c.slab_blocks_ * c.block_size() + kTapsSize +
+          memory(static_cast<size_t>(c.slab_blocks_ * c.block_size() + Weights::kSize +
                                      (c.keeps_products_ ? wide_count : 1) * c.products_size() +
                                      c.most_images_ * image_size + kLanes<T>) *
                  sizeof(T)) {
       inputs = memory.as<T>();
       taps = inputs + c.slab_blocks_ * c.block_size();
-      products = taps + kTapsSize;
+      products = taps + Weights::kSize;
       images = products + (c.keeps_products_ ? wide_count : 1) * c.products_size();
     }
 
@@ -290,25 +290,12 @@ class MinimalCorrelation {
     if constexpr (kQuads) {
       if (end - begin == 1) return multiply_one<vectors>(inputs, block, fresh, next, products);
     }
-    QuadWeights<T> quads(taps);
-    if constexpr (kQuads) quads.template set<vectors>(square_taps(block), depth(block.index));
+    Weights weights(square_taps(block), depth(block.index), taps);
+    weights.template prepare<vectors>();
     for (int64_t p = 0; p < kPlanes; ++p) {
       if (begin == 0) prefetch(next, p);
-      const T* const plane = inputs + p * plane_size();
-      T* const to = products + p * product_plane();
-      if constexpr (kQuads) {
-        const Taps<T> weights = quads.template product<vectors>(p / Tile::kInputs, p % Tile::kInputs);
-        each_quad_sum(block, fresh, [&](int64_t first, int64_t count, bool is_fresh) {
-          multiply_plane<vectors, 1>(plane + first, end - begin,
-                                     Taps<T>{{weights.at[0] + first * kPanel}, weights.panel_size}, count,
-                                     is_fresh, to);
-        });
-      } else {
-        take_sums<vectors>(p, end - begin, block, taps, [&](auto count, const Taps<T>& weights) {
-          multiply_plane<vectors, decltype(count)::value>(plane, end - begin, weights, depth(block.index),
-                                                          fresh, to);
-        });
-      }
+      weights.template multiply<vectors>(p, inputs + p * plane_size(), end - begin, fresh,
+                                         products + p * product_plane());
     }
   }
 
@@ -318,13 +305,13 @@ class MinimalCorrelation {
     const SquareTaps<T> taps = square_taps(block);
     const int64_t calls = (depth(block.index) + kQuadDepth - 1) / kQuadDepth * Tile::kInputs;
     int64_t call = 0;
-    each_quad_sum(block, fresh, [&](int64_t first, int64_t count, bool is_fresh) {
+    each_quad_sum(depth(block.index), [&](int64_t first, int64_t count) {
       for (int64_t x = 0; x < Tile::kInputs; ++x, ++call) {
         for (int64_t p = call * kPlanes / calls; p < (call + 1) * kPlanes / calls; ++p) prefetch(next, p);
         with_constant<Tile::kInputs>(x, [&](auto column) {
           multiply_quad<decltype(column)::value, vectors>(inputs + first, plane_size(),
-                                                          taps.from_channel(first), count, is_fresh, products,
-                                                          product_plane());
+                                                          taps.from_channel(first), count,
+                                                          fresh && first == 0, products, product_plane());
         });
       }
     });
@@ -332,35 +319,6 @@ class MinimalCorrelation {
 
   SquareTaps<T> square_taps(const Block& block) const {
     return {weights_of(block, block.panel), down(), right(), panel_size()};
-  }
-
-  // Calls use(first channel, count, whether nothing is there yet): what quads sum in registers.
-  template <class F>
-  void each_quad_sum(const Block& block, bool fresh, const F& use) const {
-    for (int64_t first = 0; first < depth(block.index); first += kQuadDepth) {
-      use(first, std::min(kQuadDepth, depth(block.index) - first), fresh && first == 0);
-    }
-  }
-
-  // Product p = 3 k + l of pairs takes tap k of g0, g0 + g1, g1 down and l of them to the right.
-  template <int vectors, class Take>
-  void take_sums(int64_t p, int64_t tiles, const Block& block, T* centre, const Take& take) const {
-    const T* const from = weights_of(block, block.panel);
-    const int64_t k = p / 3, l = p % 3;
-    const T* const first = from + (k == 2 ? down() : 0) + (l == 2 ? right() : 0);
-    if (k == 1 && l == 1) {
-      const Taps<T> all{{from, from + right(), from + down(), from + down() + right()}, panel_size()};
-      if (tiles > kRows) {
-        take(std::integral_constant<int, 1>(), summed<vectors>(all, depth(block.index), centre));
-      } else {
-        take(std::integral_constant<int, 4>(), all);
-      }
-    } else if (k == 1 || l == 1) {
-      take(std::integral_constant<int, 2>(),
-           Taps<T>{{first, first + (k == 1 ? down() : right())}, panel_size()});
-    } else {
-      take(std::integral_constant<int, 1>(), Taps<T>{{first}, panel_size()});
-    }
   }
 
   // Outputs of tiles [begin, end) from their products, at most kBlockTiles of one image at a time: the same

@@ -15,19 +15,11 @@ namespace {
 // their outputs than those of pairs.
 constexpr int64_t kQuadDepth = 32;
 
-// The taps of a phase, those below and to the right of the first `down` and `right` after it.
-template <class T>
-struct SquareTaps {
-  const T* first;
-  int64_t down, right, panel_size;
-
-  SquareTaps from_channel(int64_t channel) const {
-    return {first + channel * kPanel, down, right, panel_size};
-  }
-  const T* at(int y, int x) const { return first + y * down + x * right; }
-  // Where vector v of a tile of outputs is.
-  int64_t vector(int v) const { return v * kLanes<T> / kPanel * panel_size + v * kLanes<T> % kPanel; }
-};
+// Calls use(first channel, count) for what is summed in registers.
+template <class F>
+inline void each_quad_sum(int64_t depth, const F& use) {
+  for (int64_t first = 0; first < depth; first += kQuadDepth) use(first, std::min(kQuadDepth, depth - first));
+}
 
 // Calls f(constant) with the constant that is `value`, below `count`.
 template <int count, class F>
@@ -47,19 +39,19 @@ class QuadWeights {
  public:
   static constexpr int64_t kSize = (2 * (kIn - 2) + 1) * kPlane;  // of the memory for a block
 
-  explicit QuadWeights(T* memory) : memory_(memory) {}
+  // The taps of a block of `depth` channels, which stay where they are.
+  QuadWeights(const SquareTaps<T>& taps, int64_t depth, T* memory)
+      : taps_(taps), depth_(depth), memory_(memory) {}
 
-  // The taps of a block, which stay where they are; transforms of them along x.
+  // The transforms along x, before the first product.
   template <int vectors>
-  void set(const SquareTaps<T>& taps, int64_t depth) {
-    taps_ = taps;
-    depth_ = depth;
+  void prepare() {
     for (int y = 0; y < 2; ++y) {
       for (int v = 0; v < vectors; ++v) {
-        const T* const left = taps.at(y, 0) + taps.vector(v);
-        const T* const right = taps.at(y, 1) + taps.vector(v);
+        const T* const left = taps_.at(y, 0) + taps_.vector(v);
+        const T* const right = taps_.at(y, 1) + taps_.vector(v);
         T* const to = plane(y, 1) + stored(v);
-        for (int64_t i = 0; i < depth * kPanel; i += kPanel) {
+        for (int64_t i = 0; i < depth_ * kPanel; i += kPanel) {
           const Vector<T> a = read_vector(left + i), b = read_vector(right + i);
           write_vector(to + i, Tile::template tap<1>(a, b));
           write_vector(to + kPlane + i, Tile::template tap<2>(a, b));
@@ -69,6 +61,18 @@ class QuadWeights {
     }
   }
 
+  // Product p = kIn y + x of `tiles` rows of inputs.
+  template <int vectors>
+  void multiply(int64_t p, const T* inputs, int64_t tiles, bool fresh, T* products) const {
+    const Taps<T> weights = product<vectors>(p / kIn, p % kIn);
+    each_quad_sum(depth_, [&](int64_t first, int64_t count) {
+      multiply_plane<vectors, 1>(inputs + first, tiles,
+                                 Taps<T>{{weights.at[0] + first * kPanel}, weights.panel_size}, count,
+                                 fresh && first == 0, products);
+    });
+  }
+
+ private:
   // The weights of product kIn y + x, there until the next call.
   template <int vectors>
   Taps<T> product(int64_t y, int64_t x) const {
@@ -89,7 +93,6 @@ class QuadWeights {
     return {{memory_}, kDepth * kPanel};
   }
 
- private:
   // Four taps' transform along x, in memory or, the first and the last, a tap itself.
   struct Half {
     const T* at;
@@ -106,9 +109,9 @@ class QuadWeights {
   T* plane(int y, int64_t x) const { return memory_ + (y * (kIn - 2) + x) * kPlane; }
   static int64_t stored(int v) { return v * kLanes<T> / kPanel * kDepth * kPanel + v * kLanes<T> % kPanel; }
 
-  T* memory_;  // [product; y, x][panel][channel][kPanel]
   SquareTaps<T> taps_;
   int64_t depth_;
+  T* memory_;  // [product; y, x][panel][channel][kPanel]
 };
 
 // The products of a single tile in column x of the kInputs: products of planes `to_plane` apart (+)= inputs

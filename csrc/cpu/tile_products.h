@@ -19,6 +19,20 @@ struct Taps {
   int64_t panel_size;
 };
 
+// The taps of a phase, those below and to the right of the first `down` and `right` after it.
+template <class T>
+struct SquareTaps {
+  const T* first;
+  int64_t down, right, panel_size;
+
+  SquareTaps from_channel(int64_t channel) const {
+    return {first + channel * kPanel, down, right, panel_size};
+  }
+  const T* at(int y, int x) const { return first + y * down + x * right; }
+  // Where vector v of a tile of outputs is.
+  int64_t vector(int v) const { return v * kLanes<T> / kPanel * panel_size + v * kLanes<T> % kPanel; }
+};
+
 // products[row][kTile<T>] (+)= inputs [row][kDepth] times the sums of the taps [depth][kTile<T>].
 template <int rows, int vectors, int taps, class T>
 __attribute__((noinline)) void multiply_tiles(const T* inputs, const Taps<T>& weights, int64_t depth,
