@@ -46,12 +46,13 @@ class QuadWeights {
   // The transforms along x, before the first product.
   template <int vectors>
   void prepare() {
+    const int64_t end = depth_ * kPanel;
     for (int y = 0; y < 2; ++y) {
       for (int v = 0; v < vectors; ++v) {
         const T* const left = taps_.at(y, 0) + taps_.vector(v);
         const T* const right = taps_.at(y, 1) + taps_.vector(v);
         T* const to = plane(y, 1) + stored(v);
-        for (int64_t i = 0; i < depth_ * kPanel; i += kPanel) {
+        for (int64_t i = 0; i < end; i += kPanel) {
           const Vector<T> a = read_vector(left + i), b = read_vector(right + i);
           write_vector(to + i, Tile::template tap<1>(a, b));
           write_vector(to + kPlane + i, Tile::template tap<2>(a, b));
@@ -79,12 +80,13 @@ class QuadWeights {
     const Half upper = half(0, x), lower = half(1, x);
     if (y == 0) return {{upper.at}, upper.panel_size};
     if (y == kIn - 1) return {{lower.at}, lower.panel_size};
+    const int64_t end = depth_ * kPanel;
     with_constant<kIn - 1>(y, [&](auto k) {
       for (int v = 0; v < vectors; ++v) {
         const T* const a = upper.at + upper.vector(v);
         const T* const b = lower.at + lower.vector(v);
         T* const to = memory_ + stored(v);
-        for (int64_t i = 0; i < depth_ * kPanel; i += kPanel) {
+        for (int64_t i = 0; i < end; i += kPanel) {
           write_vector(to + i,
                        Tile::template tap<decltype(k)::value>(read_vector(a + i), read_vector(b + i)));
         }
