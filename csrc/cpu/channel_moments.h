@@ -1,4 +1,4 @@
-// Moments per channel of pixels in NHWC memory, and their merging. For kernel headers, as vector.h is.
+// Moments per channel of pixels in NHWC memory. For kernel headers, as vector.h is.
 //
 // Needs before it: <algorithm>, <vector>, common/half.h, common/moments.h.
 
@@ -28,17 +28,6 @@ void channel_moments(const In* first, int64_t count, int64_t stride, const T* bi
   for (int64_t k = 0; k < channels; ++k) mean[k] = sum[k] / static_cast<double>(count);
   each_pixel([&](int64_t k, double value) { squares[k] += (value - mean[k]) * (value - mean[k]); });
   for (int64_t k = 0; k < channels; ++k) moments[k] = {static_cast<double>(count), mean[k], squares[k]};
-}
-
-// Mean and biased variance of [parts][channel], merged in order; NaN where there is nothing.
-template <class T>
-void merge_parts(const Moments* moments, int64_t parts, int64_t channels, T* mean, T* var) {
-  for (int64_t c = 0; c < channels; ++c) {
-    Moments total;
-    for (int64_t part = 0; part < parts; ++part) merge(total, moments[part * channels + c]);
-    mean[c] = static_cast<T>(mean_of(total));
-    var[c] = static_cast<T>(variance_of(total));
-  }
 }
 
 }  // namespace
