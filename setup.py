@@ -59,6 +59,9 @@ CPU_SOURCES = [
     "csrc/cpu/frozen_generator.cpp",
     "csrc/cpu/gan_loss.cpp",
     "csrc/cpu/gan_loss_default.cpp",
+    "csrc/cpu/pack_weight_default.cpp",
+    "csrc/cpu/pack_weight_avx2.cpp",
+    "csrc/cpu/pack_weight_avx512.cpp",
     "csrc/cpu/scratch.cpp",
     "csrc/cpu/team.cpp",
 ]

@@ -106,6 +106,18 @@ struct AffineActConvWeightGradArguments {
 
 void affine_act_conv_weight_grad(const AffineActConvWeightGradArguments& arguments, ParallelFor pool);
 
+// The arguments of pack_weight.
+struct PackWeightArguments {
+  Convolution shape;
+  ElementType type;
+  const void* weight;
+  int64_t stride[4];
+  void* packed;
+};
+
+bool pack_weight_default(const PackWeightArguments& arguments, ParallelFor pool);  // these return `finite`
+bool pack_weight_avx2(const PackWeightArguments& arguments, ParallelFor pool);
+bool pack_weight_avx512(const PackWeightArguments& arguments, ParallelFor pool);
 void affine_act_conv_default(const AffineActConvArguments& arguments, ParallelFor pool);
 void affine_act_conv_avx2(const AffineActConvArguments& arguments, ParallelFor pool);
 void affine_act_conv_avx512(const AffineActConvArguments& arguments, ParallelFor pool);
