@@ -137,7 +137,8 @@ class PanelPacking {
         }
       }
     }
-    return is_zero(zero) && pack_numbers(from, whole, kPanel, to);
+    const bool rest = pack_numbers(from, whole, kPanel, to);
+    return is_zero(zero) && rest;
   }
 
   bool pack_outputs(const In* from, T* to) const {

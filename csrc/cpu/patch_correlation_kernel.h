@@ -13,25 +13,26 @@ static_assert(kPatch == kDepth, "patches are what multiply_plane reads");
 
 // to[pixel][lane] = patches [pixel][kPatch] times weights [length][kTile<T>], whose second vector is `apart`
 // on, plus bias.
-template <int rows, int vectors, class T>
+template <int rows, class T>
 __attribute__((noinline)) void store_patches(const T* patches, const T* weights, int64_t apart,
                                              int64_t length, const T* bias, T* to, int64_t stride) {
-  Vector<T> total[rows][vectors] = {};
+  constexpr int kVectors = 2;
+  Vector<T> total[rows][kVectors] = {};
   for (int64_t i = 0; i < length; ++i, weights += kPanel) {
-    Vector<T> weight[vectors];
+    Vector<T> weight[kVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) weight[v] = read_vector(weights + v * apart);
+    for (int v = 0; v < kVectors; ++v) weight[v] = read_vector(weights + v * apart);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
       const Vector<T> x = broadcast(patches[r * kPatch + i]);
 #pragma GCC unroll 2
-      for (int v = 0; v < vectors; ++v) total[r][v] += x * weight[v];
+      for (int v = 0; v < kVectors; ++v) total[r][v] += x * weight[v];
     }
   }
 #pragma GCC unroll 12
   for (int r = 0; r < rows; ++r, to += stride) {
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) {
+    for (int v = 0; v < kVectors; ++v) {
       write_vector(to + v * kLanes<T>, total[r][v] + read_vector(bias + v * kLanes<T>));
     }
   }
@@ -86,7 +87,7 @@ class PatchCorrelation {
         const int64_t channels = shape_.out_channels - panel * kPanel;
         if constexpr (Finish::kStores) {
           if (channels >= kTile<T>) {
-            store<2>(panel, count, work, finish.bias(panel), finish.output(panel, output));
+            store(panel, count, work, finish.bias(panel), finish.output(panel, output));
             continue;
           }
         }
@@ -114,7 +115,6 @@ class PatchCorrelation {
     }
   }
 
-  template <int vectors>
   void store(int64_t panel, int64_t count, const Work& work, const T* bias, T* to) const {
     const int64_t size = patches_.length() * kPanel;
     const int64_t apart = kLanes<T> / kPanel * size + kLanes<T> % kPanel;
@@ -122,8 +122,8 @@ class PatchCorrelation {
     const auto take = [&](auto rows) {
       constexpr int kCount = decltype(rows)::value;
       for (; count >= kCount; count -= kCount) {
-        store_patches<kCount, vectors>(patches, weights_ + panel * size, apart, patches_.length(), bias, to,
-                                       shape_.out_channels);
+        store_patches<kCount>(patches, weights_ + panel * size, apart, patches_.length(), bias, to,
+                              shape_.out_channels);
         patches += kCount * kPatch;
         to += kCount * shape_.out_channels;
       }

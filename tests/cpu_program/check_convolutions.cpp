@@ -152,6 +152,9 @@ class Sweep {
           one.grad_mean = one.grad_var = one.bias = false;
         }
         check_convolution(one);
+        if (special != Special::kWeight) continue;
+        one.weight_by_pixel = !one.weight_by_pixel;  // packed in another way
+        check_convolution(one);
       }
     }
   }
