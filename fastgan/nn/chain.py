@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrize
 
@@ -23,6 +24,8 @@ from fastgan.ops.checks import autocast_enabled
 
 __all__ = ["ChainRunner", "Step", "has_hooks", "run", "steps_of", "why_alone"]
 
+# Other subclasses bring their own idea of a convolution. Fake tensors stand for plain ones while a program is exported.
+_PLAIN_TENSORS = (Tensor, nn.Parameter, FakeTensor)
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
 _BLOCKS = (ConvBnAct2d, ConvTransposeBnAct2d)
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -75,7 +78,7 @@ class ChainRunner:
             weight = conv.weight
             channels = weight.shape[0] if isinstance(conv, nn.ConvTranspose2d) else weight.shape[1]
         alike = weight.dtype == x.dtype or autocast_enabled(x)
-        plain = type(weight) in (Tensor, nn.Parameter) and weight.device == x.device
+        plain = type(weight) in _PLAIN_TENSORS and weight.device == x.device
         fits = x.ndim == 4 and x.is_floating_point() and x.shape[1] == channels and alike and plain
         return fits and chain.pays(x)
 

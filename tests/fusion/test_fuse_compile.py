@@ -96,4 +96,5 @@ def test_inductor(need, channels, format):
 def test_export(name):
     model, (x,) = make(name)
     exported = torch.export.export(fastgan.fuse_(model).eval(), (x,))
+    assert any("fastgan.affine_act_conv" in str(node.target) for node in exported.graph.nodes)
     torch.testing.assert_close(exported.module()(x.clone()), model(x.clone()), rtol=1e-4, atol=1e-5)
