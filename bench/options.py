@@ -7,7 +7,8 @@ from fastgan.bench.engines import BACKENDS, BY_NAME, OURS
 
 from fastgan.models.sizes import check_size
 
-SUITES = ("quick", "generator", "train-step", "memory", "generate", "ops")
+SUITES = ("quick", "generator", "train-step", "memory", "generate", "ops", "gpu-model")
+PRECISIONS = ("fp32", "fp16", "bf16")
 WAITING = ("passive", "default")
 
 
@@ -17,7 +18,7 @@ class Options:
     suite: one of SUITES; batch: images a call, None for the suite's own sizes; rounds: turns of each engine, None for
     the suite's own number; threads: of every engine; peers: names of backends, or "installed" or "all";
     peer_python: interpreter for TensorFlow and JAX; size, width: of the images and of the networks; waiting: how idle
-    threads wait; seconds: least length of a timed block.
+    threads wait; seconds: least length of a timed block; precision: one of PRECISIONS, of suite gpu-model alone.
     """
 
     suite: str = "quick"
@@ -30,10 +31,13 @@ class Options:
     width: int = 64
     waiting: tuple[str, ...] = WAITING
     seconds: float = 0.3
+    precision: str = "fp16"
 
     def __post_init__(self):
         if self.suite not in SUITES:
             raise ValueError(f"bench: suite must be one of {', '.join(SUITES)}, got {self.suite!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"bench: precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         object.__setattr__(self, "threads", self.threads or available_threads())
         check_size(self.size)
         peer_names(self.peers)

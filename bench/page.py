@@ -9,6 +9,11 @@ from fastgan.bench.race import Record
 from fastgan.bench.report import by_case, conditions, ordered
 
 _TEMPLATES = Path(__file__).parent
+_IN_ORDER = ("memory", "generate", "gpu-model")
+_UNITS = {
+    "memory": "MB above the state before the step",
+    "gpu-model": "predicted floor in ms; of the lists of launches: MB",
+}
 
 
 def page(result: dict[str, Any]) -> str:
@@ -37,7 +42,7 @@ def sentence(records: list[Record]) -> str | None:
         (record["ratio_to_best_peer"], f"{record['suite']}, {record['case']}, batch {record['batch']}", record)
         for record in records
         if record["backend"] == OURS
-        and record["suite"] not in ("generate", "memory")
+        and record["suite"] not in ("generate", "memory", "gpu-model")
         and record["waiting"] == "passive"
         and record["ratio_to_best_peer"]
     )
@@ -51,19 +56,21 @@ def sentence(records: list[Record]) -> str | None:
 
 
 def _table(title: str, records: list[Record]) -> dict[str, Any]:
-    memory, generate = (records[0]["suite"] == suite for suite in ("memory", "generate"))
-    rows = records if memory or generate else ordered(records)
+    suite = records[0]["suite"]
+    rows = records if suite in _IN_ORDER else ordered(records)
     values = [_value(record) for record in rows]
     top = max((value for value in values if value), default=1)
     return {
         "title": title,
-        "unit": "MB above the state before the step" if memory else "images per second",
-        "against": "of memory" if generate else "of the best peer",
+        "unit": _UNITS.get(suite, "images per second"),
+        "against": "of memory" if suite == "generate" else "of the best peer",
         "rows": [_row(record, value, top) for record, value in zip(rows, values, strict=True)],
     }
 
 
 def _value(record: Record) -> float | None:
+    if predicted := record.get("predicted"):
+        return 1e3 * predicted["floor_seconds"] if "floor_seconds" in predicted else predicted["bytes"] / 1e6
     if record.get("bytes"):
         transient = record["bytes"]["transient"]
         return transient / 1e6 if transient else None
@@ -73,8 +80,8 @@ def _value(record: Record) -> float | None:
 def _row(record: Record, value: float | None, top: float) -> dict[str, Any]:
     speed, share, ratio = record["img_per_s"], record["roofline_fraction"], record["ratio_to_best_peer"]
     generate = record["suite"] == "generate"
-    if record["suite"] == "memory" and ratio:
-        ratio = 1 / ratio  # bytes as a share of the peer's
+    if record["suite"] in ("memory", "gpu-model") and ratio:
+        ratio = 1 / ratio  # bytes or time as a share of the peer's
     return {
         "name": record["case"] if generate else record["backend"],
         "ours": record["backend"] == OURS and not generate,

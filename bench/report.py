@@ -4,7 +4,7 @@ from typing import Any
 
 from fastgan.bench.engines import OURS
 from fastgan.bench.race import Record
-from fastgan.bench.suites import generate, memory
+from fastgan.bench.suites import generate, gpu_model, memory
 
 _HEAD = f"  {'backend':<22}{'img/s':>9}{'p20':>9}{'p80':>9}{'of best peer':>14}{'of roofline':>13}{'rel. error':>12}"
 
@@ -72,4 +72,4 @@ def ordered(records: list[Record]) -> list[Record]:
     return sorted(records, key=lambda record: -(record["img_per_s"] or {"p50": 0})["p50"])
 
 
-_TABLES: dict[str, Any] = {"memory": memory.table, "generate": generate.table}
+_TABLES: dict[str, Any] = {"memory": memory.table, "generate": generate.table, "gpu-model": gpu_model.table}

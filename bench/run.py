@@ -9,7 +9,7 @@ from fastgan.bench.machine import machine as machine_facts
 from fastgan.bench.options import Options, peer_names
 from fastgan.bench.race import Record, Say, race_all
 from fastgan.bench.roofline import mark
-from fastgan.bench.suites import generate, generator, memory, ops, train_step
+from fastgan.bench.suites import generate, generator, gpu_model, memory, ops, train_step
 
 FORMAT = "bench/1"
 _ROUNDS = {"quick": 5, "generator": 7, "train-step": 7}
@@ -79,6 +79,7 @@ _SUITES: dict[str, Callable[..., None]] = {
     "memory": memory.run,
     "generate": generate.run,
     "ops": ops.run,
+    "gpu-model": gpu_model.run,
 }
 
 

@@ -2,13 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fastgan.bench.compare import ABSOLUTE_SECONDS, RELATIVE, Slack, compare
 from fastgan.bench.engines import BACKENDS, OURS
-from fastgan.bench.options import SUITES, WAITING, Options
+from fastgan.bench.options import PRECISIONS, SUITES, WAITING, Options
 from fastgan.bench.output import default_out, read_result, write_result
 from fastgan.bench.report import text
 from fastgan.bench.run import FORMAT, run
@@ -40,6 +40,9 @@ def bench(
         str, typer.Option(help="How idle threads wait: passive, default, or both, one after the other.")
     ] = "both",
     seconds: Annotated[float, typer.Option(min=0.0, help="Least length of a timed block.")] = 0.3,
+    precision: Annotated[
+        Literal[PRECISIONS], typer.Option(help="For gpu-model: autocast to it, or fp32 throughout.")
+    ] = "fp16",
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Also write the result there; - prints it instead.")
     ] = None,
@@ -60,12 +63,16 @@ def bench(
     if suite == _COMPARE:
         _compare(files or [], Slack(slack, slack_us / 1e6))
         return
-    options = _options(suite, files, batch, rounds, threads, peers, peer_python, size, width, waiting, seconds)
+    options = _options(
+        suite, files, batch, rounds, threads, peers, peer_python, size, width, waiting, seconds, precision
+    )
     result = run(options, note)
     _deliver(result, json_file, out or default_out(suite))
 
 
-def _options(suite, files, batch, rounds, threads, peers, peer_python, size, width, waiting, seconds) -> Options:
+def _options(
+    suite, files, batch, rounds, threads, peers, peer_python, size, width, waiting, seconds, precision
+) -> Options:
     if suite not in SUITES:
         raise typer.BadParameter(f"SUITE must be one of {', '.join(SUITES)} or compare, got {suite!r}")
     if files:
@@ -75,7 +82,9 @@ def _options(suite, files, batch, rounds, threads, peers, peer_python, size, wid
     ways = WAITING if waiting == "both" else (waiting,)
     height_width = parse_size(size)
     try:
-        return Options(suite, batch, rounds, threads or 0, peers, peer_python, height_width, width, ways, seconds)
+        return Options(
+            suite, batch, rounds, threads or 0, peers, peer_python, height_width, width, ways, seconds, precision
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

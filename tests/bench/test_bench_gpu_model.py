@@ -1,0 +1,118 @@
+"""The model of suite gpu-model: what is recorded, what a launch costs, what a device can at most do."""
+
+import pytest
+import torch
+from fastgan.bench.gpu.devices import DEVICES, occupancy
+from fastgan.bench.gpu.floor import floor, listed
+from fastgan.bench.gpu.launches import Launch, launches
+from fastgan.bench.gpu.step import step_launches
+from fastgan.bench.gpu.trace import recorded
+from fastgan.bench.network import discriminator_layers, generator_layers
+from fastgan.bench.roofline import step_flops
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
+
+A100, H100, RTX_4090, B200 = DEVICES
+MAP = 2 * 8 * 6 * 6 * 4  # bytes of [2, 8, 6, 6] in float32
+
+
+def costs(call):
+    return [(each.kernel, each.read, each.written) for each in launches(recorded(call))]
+
+
+@pytest.fixture
+def fake():
+    with FakeTensorMode():
+        yield
+
+
+def test_a_convolution_is_one_launch_and_its_bias_another(fake):
+    x, w, b = torch.zeros(2, 3, 12, 12), torch.zeros(8, 3, 4, 4), torch.zeros(8)
+    image, weight, bias = (each.numel() * 4 for each in (x, w, b))
+    found = launches(recorded(lambda: F.conv2d(x, w, b, stride=2, padding=1)))
+    assert [(each.kernel, each.read, each.written) for each in found] == [
+        ("convolution", image + weight, MAP),
+        ("convolution bias", MAP + bias, MAP),
+    ]
+    assert [each.operations for each in found] == [2 * 2 * 6 * 6 * 8 * 3 * 16, 0]
+
+
+def test_batch_norm_and_activation_read_and_write_the_map_each_time(fake):
+    bn, x = nn.BatchNorm2d(8), torch.zeros(2, 8, 6, 6)
+    found = [cost for cost in costs(lambda: F.leaky_relu(bn(x), 0.2)) if cost[0] != "add_"]
+    assert [cost[0] for cost in found] == ["batch norm statistics", "batch norm apply", "leaky_relu"]
+    assert [cost[1] // MAP for cost in found] == [1, 1, 1]
+    assert [cost[2] // MAP for cost in found] == [0, 1, 1]
+
+
+def test_gradients_of_a_convolution_are_a_launch_each(fake):
+    x, w, b = torch.zeros(2, 3, 12, 12), torch.zeros(8, 3, 4, 4, requires_grad=True), torch.zeros(8, requires_grad=True)
+    y = F.conv2d(x, w, b, stride=2, padding=1)
+    dy = torch.zeros_like(y)
+    found = costs(lambda: torch.autograd.grad(y, (w, b), dy))
+    assert [cost[0] for cost in found] == ["convolution weight grad", "convolution bias grad"]
+    assert found[0][1:] == (MAP + x.numel() * 4, w.numel() * 4)
+    assert found[1][1:] == (MAP, 8 * 4)
+
+
+def test_views_cost_nothing(fake):
+    x = torch.zeros(4, 6)
+    assert costs(lambda: x.t().unsqueeze(0).expand(3, 6, 4).detach()) == []
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["stock", "fused"])
+def test_a_step_has_the_operations_of_its_layers(fused):
+    found = step_launches(fused, batch=4, size=(32, 32), width=32, precision="fp16", r1=False)
+    layers = generator_layers((32, 32), 3, 32, 100), discriminator_layers((32, 32), 3, 32)
+    expected = 4 * step_flops(*layers, False)
+    assert sum(each.operations for each in found) == pytest.approx(expected, rel=0.01)
+    ours = [each.kernel for each in found if each.kernel.startswith("affine_act_conv")]
+    assert bool(ours) == fused
+    assert any(each.kernel == "convolution" for each in found) != fused
+
+
+def test_half_precision_moves_half_the_maps():
+    half, single = (
+        step_launches(True, batch=8, size=(32, 32), width=32, precision=precision, r1=False)
+        for precision in ("bf16", "fp32")
+    )
+    maps = [sum(each.bytes for each in side if each.matrix) for side in (half, single)]
+    assert 0.45 < maps[0] / maps[1] < 0.6
+
+
+def test_the_floor_is_the_longer_of_bytes_and_operations():
+    memory = Launch("copy", "", read=2039, written=0)
+    assert floor(memory, A100) == pytest.approx(1e-9)
+    arithmetic = Launch("matmul", "", read=1, written=1, operations=312_000, matrix=True)
+    assert floor(arithmetic, A100) == pytest.approx(1e-9)
+    single = Launch("matmul", "", read=1, written=1, operations=312_000, matrix=True, element=4)
+    assert floor(single, A100) == pytest.approx(2e-9)
+
+
+def test_the_list_adds_up():
+    found = step_launches(True, batch=4, size=(32, 32), width=32, precision="fp16", r1=False)
+    rows = listed(found, H100)
+    assert sum(row.launches for row in rows) == len(found)
+    assert sum(row.read + row.written for row in rows) == sum(each.bytes for each in found)
+    assert sum(row.seconds for row in rows) == pytest.approx(sum(floor(each, H100) for each in found))
+
+
+@pytest.mark.parametrize(
+    ("device", "registers", "shared", "warps", "share"),
+    [
+        # Of `tconv` on sm_80 and of a Triton tile on sm_90, as NVIDIA's occupancy calculator has them.
+        pytest.param(A100, 96, 31 << 10, 4, 20 / 64, id="A100-registers-and-shared"),
+        pytest.param(H100, 189, 73728, 4, 8 / 64, id="H100-registers"),
+        pytest.param(H100, 32, 100 << 10, 4, 8 / 64, id="H100-shared"),
+        pytest.param(RTX_4090, 32, 0, 4, 1.0, id="full"),
+        pytest.param(A100, 255, 200 << 10, 4, 0.0, id="does-not-fit"),
+    ],
+)
+def test_occupancy(device, registers, shared, warps, share):
+    assert occupancy(device, registers, shared, warps) == pytest.approx(share)
+
+
+def test_data_sheets_are_named():
+    assert all(device.source and device.gb_per_s < 10_000 for device in DEVICES)
+    assert [device.target for device in DEVICES] == ["sm_80", "sm_90", "sm_89", "sm_100"]
