@@ -16,6 +16,7 @@ from fastgan import backends
 from fastgan.ops.affine_act import affine_act
 from fastgan.ops.affine_act_conv2d import affine_act_conv2d
 from fastgan.ops.affine_act_conv_transpose2d import affine_act_conv_transpose2d
+from fastgan.ops.batch_norm_affine import batch_norm_affine
 from fastgan.ops.checks import ACTIVATIONS
 from fastgan.reference.affine_act import widened
 from fastgan.reference.affine_act_conv import laid_out, layout
@@ -132,21 +133,14 @@ def batch_norm(
         mean, var = map.mean, map.var
         offset = mean if map.bias is None else mean + 0 * map.bias
         seen = mean.detach() if map.bias is None else mean.detach() + map.bias.detach()
-        reported = seen, var.detach() * (count / (count - 1) if count else 1)
     else:
         mean, var = running_mean, running_var
         dtype = widened(raw.dtype)
         offset = mean.to(dtype) if map.bias is None else mean.to(dtype) - map.bias.to(dtype)
         var = var.to(dtype)
-        reported = mean, running_var
-    scale = (var + eps).rsqrt()
-    if weight is not None:
-        scale = scale * weight.to(scale.dtype)
-    shift = -offset * scale
-    if bias is not None:
-        shift = shift + bias.to(shift.dtype)
-    scale, shift = (each if each.ndim == 2 else each[None] for each in (scale, shift))
-    return FeatureMap(raw, scale, shift), *reported
+        count, seen = 0, mean
+    scale, shift, unbiased = batch_norm_affine(offset, var, weight, bias, eps, count)
+    return FeatureMap(raw, scale, shift), seen, unbiased if training else running_var
 
 
 def activate(map: FeatureMap, activation: str, negative_slope: float = 1.0) -> FeatureMap:

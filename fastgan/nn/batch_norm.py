@@ -89,8 +89,11 @@ def update_running_statistics(bn: nn.Module, mean: Tensor, var: Tensor) -> None:
     if not bn.training or not bn.track_running_stats or bn.running_mean is None:
         return
     bn.num_batches_tracked.add_(1)
-    momentum = bn.momentum
-    if momentum is None:
-        momentum = 1.0 / bn.num_batches_tracked.to(bn.running_mean.dtype)  # a tensor: no wait for the device
-    bn.running_mean.lerp_(mean.to(bn.running_mean.dtype), momentum)
-    bn.running_var.lerp_(var.to(bn.running_var.dtype), momentum)
+    buffers, seen = [bn.running_mean, bn.running_var], [mean, var]
+    seen = [new.to(old.dtype) for new, old in zip(seen, buffers, strict=True)]
+    if bn.momentum is None:
+        share = 1.0 / bn.num_batches_tracked.to(bn.running_mean.dtype)  # a tensor: no wait for the device
+        for old, new in zip(buffers, seen, strict=True):
+            old.lerp_(new, share)
+    else:
+        torch._foreach_lerp_(buffers, seen, bn.momentum)
