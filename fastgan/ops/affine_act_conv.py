@@ -3,6 +3,9 @@
 Each operator F has a second one, F_backward, for its gradients: one call a backward pass. What is saved are the
 arguments, the output and its mean; the activated map is computed again where the gradient for the weight
 needs it. The maths is in `fastgan.reference.affine_act_conv`.
+
+Weight and bias may be wider than the maps, as autocast has them: they count as rounded to the dtype of the maps, by
+whoever reads them, and their gradients have their own dtype and layout. So nobody has to store them twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +41,7 @@ _BACKWARD_SCHEMA = (
     "bool[5] needed) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 _TENSORS = 5  # the first arguments of F: input, weight, bias, scale, shift
-_CAST = 3  # of which autocast casts the first ones
+_WIDE = (torch.float32, torch.float64)
 
 
 class Geometry(NamedTuple):
@@ -91,14 +94,14 @@ _LIBRARIES: list[torch.library.Library] = []  # their registrations last as long
 
 
 def _runner(op: ChainOperator) -> Callable:
-    def run(input: Tensor, weight: Tensor, *arguments):
+    def run(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments):
         backend = backends.choose(op.name, input.device.type, input.dtype)
         if backend == "cpu":
-            results = _forward_on_cpu(op, input, weight, *arguments)
+            results = _forward_on_cpu(op, input, *_like_maps(input.dtype, weight, bias), *arguments)
         elif backend == "aten":
-            results = _forward_by_aten(op, input, weight, *arguments)
+            results = _forward_by_aten(op, input, *_like_maps(input.dtype, weight, bias), *arguments)
         else:
-            results = op.definition(input, weight, *arguments)
+            results = op.definition(input, *_like_maps(input.dtype, weight, bias), *arguments)
         backends.note_ran(op.name, backend)
         return _beside(input, weight, results)
 
@@ -106,10 +109,15 @@ def _runner(op: ChainOperator) -> Callable:
 
 
 def _fake(op: ChainOperator) -> Callable:
-    def fake(input: Tensor, weight: Tensor, *arguments):
-        return _beside(input, weight, op.definition(input, weight, *arguments))
+    def fake(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments):
+        return _beside(input, weight, op.definition(input, *_like_maps(input.dtype, weight, bias), *arguments))
 
     return fake
+
+
+def _like_maps(dtype: torch.dtype, *parameters: Tensor | None) -> list[Tensor | None]:
+    """Weight and bias as they count: rounded to the dtype of the maps."""
+    return [each if each is None else each.to(dtype) for each in parameters]
 
 
 def _beside(input: Tensor, weight: Tensor, results) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,7 +169,7 @@ def _forward_on_cpu(op: ChainOperator, input, weight, bias, scale, shift, activa
 def _backward_runner(op: ChainOperator) -> Callable:
     def run(*arguments):
         like = next(each for each in arguments[:10] if each is not None)
-        dtype = next(each.dtype for each in (arguments[0], *arguments[3:5], arguments[8], like) if each is not None)
+        dtype = _map_dtype(arguments)
         backend = backends.choose(op.name, like.device.type, dtype)
         # Gradients are taken in the dtype of the forward pass, also inside an autocast block.
         with torch.autocast(like.device.type, enabled=False):
@@ -175,14 +183,26 @@ def _backward_runner(op: ChainOperator) -> Callable:
     return run
 
 
+def _map_dtype(tensors: Sequence[Tensor | None]) -> torch.dtype:
+    """That of the maps among the first arguments of F_backward; all are vectors where there is none."""
+    grad_output, input, weight, output = (tensors[i] for i in (0, 3, 4, 8))
+    return next(each.dtype for each in (grad_output, input, output, weight) if each is not None)
+
+
 def _backward_by(op: ChainOperator, passes: Passes, *arguments) -> tuple[Tensor, ...]:
     grads, saved, options, geometry, needed = _unpacked(arguments)
-    results = gradients(op.convolution(geometry), passes, grads, saved, *options, needed)
+    results = gradients(op.convolution(geometry), passes, grads, _like_saved_maps(arguments, saved), *options, needed)
     return _laid_out(results, grads, saved)
 
 
+def _like_saved_maps(arguments: tuple, saved: Saved) -> Saved:
+    weight, bias = _like_maps(_map_dtype(arguments), saved.weight, saved.bias)
+    return saved._replace(weight=weight, bias=bias)
+
+
 def _backward_on_cpu(op: ChainOperator, *arguments) -> tuple[Tensor, ...]:
-    grads, saved, (activation, negative_slope), geometry, needed = _unpacked(arguments)
+    grads, given, (activation, negative_slope), geometry, needed = _unpacked(arguments)
+    saved = _like_saved_maps(arguments, given)
     by_input, by_weight, by_bias, by_scale, by_shift = needed
     affine = saved.scale, saved.shift, ACTIVATION[activation], negative_slope, geometry.stride, geometry.padding
     by_dy = *grads, saved.output, saved.mean, saved.bias
@@ -204,9 +224,9 @@ def _backward_on_cpu(op: ChainOperator, *arguments) -> tuple[Tensor, ...]:
             *by_dy, saved.input, *affine, geometry.kernel_size, op.transposed
         )
     if by_bias and grads[0] is not None:
-        db = grads[0].sum((0, 2, 3)).to(saved.bias.dtype)
+        db = grads[0].sum((0, 2, 3))
     results = [dx if by_input else None, dw, db, dscale if by_scale else None, dshift if by_shift else None]
-    return _laid_out(results, grads, saved)
+    return _laid_out(results, grads, given)
 
 
 def _unpacked(arguments):
@@ -216,14 +236,19 @@ def _unpacked(arguments):
 
 
 def _laid_out(results: list[Tensor | None], grads, saved: Saved) -> tuple[Tensor, ...]:
-    """The five gradients, a tensor of size [0] for each that is None; dx lies in memory as its operands do."""
+    """The five gradients, a tensor of size [0] for each that is None.
+
+    dx lies in memory as its operands do, dw and db have layout and dtype of what they are gradients for.
+    """
     like = next(each for each in (*grads, *saved) if each is not None)
-    dx, dw, *rest = results
+    dx, dw, db, *rest = results
     if dx is not None:
         dx = laid_out(dx, layout(grads[0], saved.input, saved.output, saved.weight))
     if dw is not None:
-        dw = laid_out(dw, torch.contiguous_format)
-    return tuple(like.new_empty(0) if each is None else each for each in (dx, dw, *rest))
+        dw = laid_out(dw.to(saved.weight.dtype), layout(saved.weight))
+    if db is not None:
+        db = db.to(saved.bias.dtype)
+    return tuple(like.new_empty(0) if each is None else each for each in (dx, dw, db, *rest))
 
 
 def _saver(op: ChainOperator) -> Callable:
@@ -236,7 +261,7 @@ def _saver(op: ChainOperator) -> Callable:
         by_map = by_input, by_scale, by_shift
         ctx.save_for_backward(
             input if by_weight or pointwise.reads_input(ctx.activation, by_map) else None,
-            weight if any(by_map) else None,
+            weight if by_weight or any(by_map) else None,  # its own gradient has its dtype and layout
             bias,
             scale,
             shift,
@@ -283,15 +308,20 @@ def _second_backward(op: ChainOperator) -> Callable:
         ups = tuple(up if up is not None and there else None for up, there in zip(ups, given, strict=True))
         needed = dict(zip(_TENSORS_OF_BACKWARD, ctx.needs_input_grad, strict=False))
         convolution = op.convolution(Geometry(*geometry))
-        saved = Saved(*tensors[3:])
+        saved = _like_saved_maps(tensors, Saved(*tensors[3:]))
+        ux, uw, *others = ups
+        ups = ux, None if uw is None else uw.to(saved.weight.dtype), *others
         results = second_gradients(convolution, ups, tensors[:3], saved, activation, negative_slope, needed)
+        for name, given in (("weight", tensors[4]), ("bias", tensors[5])):
+            if results[name] is not None:
+                results[name] = results[name].to(given.dtype)
         return (*results.values(), *(None,) * len(ctx.options))
 
     return backward
 
 
 def _register_autocast(op: str, call: Callable) -> torch.library.Library:
-    """Autocast as convolutions have it: input, weight and bias are cast; scale, shift and statistics are not.
+    """Autocast as convolutions have it: the input is cast, weight and bias count as if they were; the rest is not.
 
     float64 stays what it is.
     """
@@ -303,9 +333,12 @@ def _register_autocast(op: str, call: Callable) -> torch.library.Library:
 
 def _autocast(call: Callable, device: str) -> Callable:
     def cast(*arguments):
-        dtype = torch.get_autocast_dtype(device)
-        operands = [x if x is None or x.dtype == torch.float64 else x.to(dtype) for x in arguments[:_CAST]]
+        input, *parameters = arguments[:3]
+        if input.dtype != torch.float64:
+            input = input.to(torch.get_autocast_dtype(device))
+        # Rounding float32 twice would not be rounding it once.
+        parameters = [x if x is None or x.dtype in _WIDE else x.to(input.dtype) for x in parameters]
         with torch.autocast(device, enabled=False):
-            return call(*operands, *arguments[_CAST:])
+            return call(input, *parameters, *arguments[3:])
 
     return cast
