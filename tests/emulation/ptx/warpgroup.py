@@ -1,0 +1,217 @@
+"""wgmma: matrix products of four warps, whose second operand, and perhaps first, lies in shared memory.
+
+Each warp computes its own 16 of the 64 rows, so warps need not run together. A product is computed at its wait:
+by then what it reads must still be what it was when it was issued, and until then no other instruction may
+touch its accumulators. Layouts are those of the PTX ISA, "Matrix-Descriptor Format".
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .decode import Decoder, Execute, opcode
+from .errors import EmulationError, Fault
+from .formats import Format
+from .fragments import accumulator, operand_a, read_elements, write_elements
+from .shared_memory import SEVERAL_WARPS
+from .threads import WARP, Mask, Threads, active_threads
+from .warp import require_full_warps
+
+_ROWS = 16
+_CHUNK = 16  # bytes that stay together under every swizzle
+# Bits 62 and 63 of a descriptor: bytes of a row of the swizzle pattern, and how many row bits are mixed in.
+_SWIZZLES = {0: (16, 0), 1: (128, 7), 2: (64, 3), 3: (32, 1)}
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """An operand in shared memory: `rows` x `depth` numbers behind a descriptor in register `slot`."""
+
+    slot: int
+    rows: int
+    depth: int
+    kind: Format
+    transposed: bool  # rows are contiguous, not depth
+
+    def fetch(self, threads: Threads, warps: np.ndarray, stamps: np.ndarray) -> np.ndarray:
+        """[len(warps), rows, depth] float32; stamps: int32 [len(warps)]."""
+        descriptors = np.broadcast_to(threads.arrays[self.slot], (threads.count,))[warps * WARP].astype(np.uint64)
+        if (descriptors >> np.uint64(49) & np.uint64(7)).any():
+            raise Fault("wgmma with a base offset is not modelled", int(warps[0]) * WARP)
+        fields = [(descriptors >> np.uint64(at) & np.uint64(0x3FFF)).astype(np.int64) << 4 for at in (0, 16, 32)]
+        swizzles = descriptors >> np.uint64(62)
+        addresses = np.stack(
+            [
+                self._chunk_addresses(int(start), int(leading), int(stride), int(swizzle))
+                for start, leading, stride, swizzle in zip(*fields, swizzles, strict=True)
+            ]
+        )  # [warps, chunks]
+        chunks = addresses.shape[1]
+        at = np.repeat(warps * WARP, chunks)
+        shared = threads.wave.shared_memory
+        positions = shared.locate(addresses.reshape(-1), threads.cta[at], _CHUNK, at, "wgmma")
+        raw = shared.load(positions, self.kind.bits // 8, _CHUNK * 8 // self.kind.bits, np.repeat(stamps, chunks), at)
+        numbers = self.kind.decode(np.ascontiguousarray(raw).reshape(-1))
+        if self.transposed:
+            return numbers.reshape(len(warps), self.depth, self.rows).transpose(0, 2, 1)
+        return numbers.reshape(len(warps), self.rows, self.depth)
+
+    def _chunk_addresses(self, start: int, leading: int, stride: int, swizzle: int) -> np.ndarray:
+        """Where each chunk lies: row by row, or depth by depth where transposed."""
+        pitch, mixed = _SWIZZLES[swizzle]
+        size = self.kind.bits // 8
+        if self.transposed:
+            k, byte = np.ogrid[: self.depth, 0 : self.rows * size : _CHUNK]
+            if swizzle == 0:
+                raise EmulationError("a transposed operand without swizzle")
+            addresses = start + byte % pitch + byte // pitch * leading + k % 8 * pitch + k // 8 * stride
+        else:
+            row, byte = np.ogrid[: self.rows, 0 : self.depth * size : _CHUNK]
+            across = byte // _CHUNK * leading if swizzle == 0 else byte
+            addresses = start + row // 8 * stride + row % 8 * pitch + across
+        return (addresses ^ (addresses >> 7 & mixed) << 4).reshape(-1)
+
+
+@dataclass
+class _Product:
+    """One wgmma on its way for the warps `warps`."""
+
+    instruction: "_Multiply"
+    warps: np.ndarray
+    group: np.ndarray  # [warps]
+    left: np.ndarray
+    right: np.ndarray
+    keep: np.ndarray  # bool [warps]: add to the accumulator
+
+
+class _Multiply:
+    """A decoded wgmma.mma_async."""
+
+    def __init__(self, d: Decoder):
+        for name in ("mma_async", "sync", "aligned"):
+            d.take(name)
+        shape = d.matching(r"m64n(\d+)k(8|16)")
+        self.width, self.depth = int(shape.group(1)), int(shape.group(2))
+        self.kind = d.format("f16", "bf16", "tf32")
+        if d.format("f16", "bf16", "tf32") != self.kind:
+            raise EmulationError("operands of different formats")
+        self.result = d.format("f32", "f16")
+        if self.width % 8 or self.depth * self.kind.bits != 256:
+            raise EmulationError("there is no such shape for this format")
+        accumulators, left = d.elements(), d.elements()
+        right = d.text()
+        self.keep, self.keep_negated = d.predicate()
+        self.signs = d.whole(), d.whole()
+        in_registers = len(left) > 1
+        may_transpose = [not in_registers, True] if self.kind.bits == 16 else []
+        transposed = [bool(d.whole()) if possible else False for possible in may_transpose] or [False, False]
+        self.accumulators = [d.target(np.uint32, name) for name in accumulators]
+        self.left = (
+            [d.source(np.uint32, name) for name in left]
+            if in_registers
+            else _Tile(d.source(np.uint64, left[0]), 64, self.depth, self.kind, transposed[0])
+        )
+        self.right = _Tile(d.source(np.uint64, right), self.width, self.depth, self.kind, transposed[1])
+        if len(accumulators) != self.width * self.result.bits // 64 or (in_registers and len(left) != 4):
+            raise EmulationError("another number of registers than the shape needs")
+        self.guarded = frozenset(accumulators)
+        d.program.accesses_shared(_CHUNK)
+
+    def __call__(self, threads: Threads, mask: Mask) -> None:
+        warps = np.flatnonzero(require_full_warps(threads, mask, "wgmma"))
+        keep = np.broadcast_to(threads.arrays[self.keep], (threads.count,))[warps * WARP] != self.keep_negated
+        left, right = self._operands(threads, warps)
+        group = threads.committed["wgmma"][warps * WARP]
+        threads.pending["wgmma"].append(_Product(self, warps, group, left, right, keep))
+        threads.guarded = threads.guarded | self.guarded
+
+    def _operands(self, threads: Threads, warps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[W, 16, depth] and [W / together, width, depth], once for the warps of a group that run together."""
+        together = _warps_together(threads, warps)
+        leaders = warps[::together]
+        stamps = threads.stamp[leaders * WARP]
+        if together > 1:
+            stamps = stamps | SEVERAL_WARPS
+        right = self.right.fetch(threads, leaders, stamps)
+        if isinstance(self.left, list):
+            left = read_elements(threads, self.left, self.kind, warps)[:, operand_a(self.kind.bits, self.depth)]
+            return left.reshape(-1, _ROWS, self.depth), right
+        whole = self.left.fetch(threads, leaders, stamps)
+        if together > 1:
+            return whole.reshape(-1, _ROWS, self.depth), right
+        mine = threads.warp[warps * WARP] % 4
+        return whole.reshape(len(warps), 4, _ROWS, self.depth)[np.arange(len(warps)), mine], right
+
+    def land(self, threads: Threads, product: _Product) -> None:
+        left, right = self._operands(threads, product.warps)
+        if not (_same(left, product.left) and _same(right, product.right)):
+            raise Fault("an operand of a wgmma changed before the wait for it", int(product.warps[0]) * WARP)
+        warps, count = product.warps, len(product.warps)
+        to_matrix, to_registers = accumulator(self.result.bits, self.width)
+        before = read_elements(threads, self.accumulators, self.result, warps)[:, to_matrix]
+        before = np.where(product.keep[:, None], before, np.float32(0)).reshape(count, _ROWS, self.width)
+        grouped = left.reshape(len(right), -1, self.depth)  # [units, rows of a unit, depth]
+        total = np.matmul(grouped, right.transpose(0, 2, 1)).reshape(count, _ROWS, self.width)
+        total = total * np.float32(self.signs[0] * self.signs[1]) + before
+        write_elements(threads, self.accumulators, self.result, total.reshape(count, -1)[:, to_registers], warps)
+
+
+def _warps_together(threads: Threads, warps: np.ndarray) -> int:
+    """4 where whole warpgroups execute this, 1 where each CTA runs one warp at a time."""
+    return 4 if threads.warps_of_cta % 4 == 0 and len(warps) % 4 == 0 else 1
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+@opcode("wgmma")
+def _warpgroup(d: Decoder) -> Execute:
+    step = d.take("fence", "commit_group", "wait_group", default="mma_async")
+    if step == "mma_async":
+        return _Multiply(d)
+    d.take("sync"), d.take("aligned")
+    if step == "fence":
+        return lambda threads, mask: None
+    return _commit if step == "commit_group" else _waiter(d.whole())
+
+
+def _commit(threads: Threads, mask: Mask) -> None:
+    threads.committed["wgmma"][active_threads(threads, mask)] += 1
+
+
+def _waiter(outstanding: int) -> Execute:
+    """Finish what the waiting warps committed, all but the last `outstanding` groups, in the order of issue."""
+
+    def execute(threads: Threads, mask: Mask) -> None:
+        waiting = require_full_warps(threads, mask, "wgmma.wait_group")
+        due = threads.committed["wgmma"][::WARP] - outstanding
+        left = []
+        for product in threads.pending["wgmma"]:
+            lands = waiting[product.warps] & (product.group < due[product.warps])
+            if lands.all():
+                product.instruction.land(threads, product)
+            elif not lands.any():
+                left.append(product)
+            else:
+                units = lands.reshape(len(product.right), -1)
+                if (units.any(1) != units.all(1)).any():
+                    raise Fault("warps of a warpgroup wait for different wgmma groups", int(product.warps[0]) * WARP)
+                chosen = units.all(1)
+                product.instruction.land(threads, _part(product, lands, chosen))
+                left.append(_part(product, ~lands, ~chosen))
+        threads.pending["wgmma"] = left
+        threads.guarded = frozenset().union(*(product.instruction.guarded for product in left))
+
+    return execute
+
+
+def _part(product: _Product, warps: np.ndarray, units: np.ndarray) -> _Product:
+    return _Product(
+        product.instruction,
+        product.warps[warps],
+        product.group[warps],
+        product.left[warps],
+        product.right[units],
+        product.keep[warps],
+    )
