@@ -1,8 +1,9 @@
 """wgmma: matrix products of four warps, whose second operand, and perhaps first, lies in shared memory.
 
 Each warp computes its own 16 of the 64 rows, so warps need not run together. A product is computed at its wait:
-by then what it reads must still be what it was when it was issued, and until then no other instruction may
-touch its accumulators. Layouts are those of the PTX ISA, "Matrix-Descriptor Format".
+by then what it reads from shared memory must still be what it was when it was issued, and until then no other
+instruction may touch its accumulators. A first operand in registers is read at once: Triton's loops load the next
+one into the same registers before the wait, and leave it to ptxas to keep them apart. Layouts are those of the PTX ISA, "Matrix-Descriptor Format".
 """
 
 from dataclasses import dataclass
@@ -144,6 +145,8 @@ class _Multiply:
 
     def land(self, threads: Threads, product: _Product) -> None:
         left, right = self._operands(threads, product.warps)
+        if isinstance(self.left, list):
+            left = product.left
         if not (_same(left, product.left) and _same(right, product.right)):
             raise Fault("an operand of a wgmma changed before the wait for it", int(product.warps[0]) * WARP)
         warps, count = product.warps, len(product.warps)
