@@ -144,5 +144,3 @@ def _convert_pair(d: Decoder, source: Format, result: Format) -> Execute:
         write(threads.arrays[target], halves[0] << np.uint32(16) | halves[1], mask)
 
     return execute
-
-

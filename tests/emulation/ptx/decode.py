@@ -222,7 +222,7 @@ class Decoder:
         kind = self.program.register_types.get(text)
         if kind is None:
             raise EmulationError(f"{text} is not a register")
-        if (kind == bool) != (dtype == bool) or kind.itemsize != dtype.itemsize:
+        if (kind.kind == "b") != (dtype.kind == "b") or kind.itemsize != dtype.itemsize:
             raise EmulationError(f"register {text} holds {kind.name}, expected {8 * dtype.itemsize} bits ({dtype})")
         return self.program.number(Slot(text, dtype))
 
@@ -239,7 +239,7 @@ class Decoder:
             number = int(text.rstrip("U"), 0)
         except ValueError:
             raise EmulationError(f"unknown operand {text}") from None
-        if dtype == bool:
+        if dtype.kind == "b":
             return np.array(number != 0)
         bits = 8 * dtype.itemsize
         return np.array(number & ((1 << bits) - 1), f"u{dtype.itemsize}").view(dtype)

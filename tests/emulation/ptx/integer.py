@@ -133,7 +133,12 @@ def _funnel_shift(d: Decoder) -> Execute:
 @opcode("bfe")
 def _extract_field(d: Decoder) -> Execute:
     kind = d.format("u32", "s32", "u64", "s64")
-    target, value, position, length = d.target(kind.dtype), d.source(kind.dtype), d.source(np.uint32), d.source(np.uint32)
+    target, value, position, length = (
+        d.target(kind.dtype),
+        d.source(kind.dtype),
+        d.source(np.uint32),
+        d.source(np.uint32),
+    )
     unsigned, bits = kind.raw, kind.bits
 
     def execute(threads: Threads, mask: Mask) -> None:
@@ -142,7 +147,9 @@ def _extract_field(d: Decoder) -> Execute:
         first, count = arrays[position] & np.uint32(255), arrays[length] & np.uint32(255)
         shifted = np.where(first >= bits, unsigned(0), a.view(unsigned) >> np.minimum(first, bits - 1).astype(unsigned))
         full = unsigned((1 << bits) - 1)
-        kept = np.where(count >= bits, full, (unsigned(1) << np.minimum(count, bits - 1).astype(unsigned)) - unsigned(1))
+        kept = np.where(
+            count >= bits, full, (unsigned(1) << np.minimum(count, bits - 1).astype(unsigned)) - unsigned(1)
+        )
         field = shifted & kept
         if kind.kind == "s":
             last = np.minimum(first.astype(np.int64) + count - 1, bits - 1).clip(0).astype(unsigned)

@@ -75,7 +75,9 @@ def _load(d: Decoder) -> Execute:
         values = fetch(threads, address.values(threads)[at], at)
         for (slot, size), column in zip(targets, values.T, strict=True):
             if size != unit:
-                column = np.ascontiguousarray(column).view(kind.dtype).astype(f"{'i' if kind.kind == 's' else 'u'}{size}")
+                column = (
+                    np.ascontiguousarray(column).view(kind.dtype).astype(f"{'i' if kind.kind == 's' else 'u'}{size}")
+                )
             threads.arrays[slot][at] = column.view(f"u{size}") if column.dtype.kind == "i" else column
 
     return execute
@@ -221,9 +223,7 @@ def _waiter(outstanding: int | None) -> Execute:
                 threads.wave.shared_memory.land_copy(copy.positions[lands], copy.values[lands], stamps)
             if not lands.all():
                 stays = ~lands
-                left.append(
-                    _Copy(copy.threads[stays], copy.groups[stays], copy.positions[stays], copy.values[stays])
-                )
+                left.append(_Copy(copy.threads[stays], copy.groups[stays], copy.positions[stays], copy.values[stays]))
         threads.pending["cp.async"] = left
 
     return execute

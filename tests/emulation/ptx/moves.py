@@ -88,7 +88,14 @@ def _select(d: Decoder) -> Execute:
     return execute
 
 
-_ORDERED = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+_ORDERED = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
 _UNSIGNED_ORDER = {"lo": np.less, "ls": np.less_equal, "hi": np.greater, "hs": np.greater_equal}
 
 
@@ -110,8 +117,6 @@ def _comparison(name: str, is_float: bool) -> Callable:
 @opcode("setp")
 def _compare(d: Decoder) -> Execute:
     kind = d.format(*_BITS, "f16", "bf16", "f16x2", "bf16x2")
-    if kind.lanes == 2:
-        raise EmulationError("comparison of packed numbers")
     flush = flush_subnormals if d.flag("ftz") else lambda value: value
     unordered = tuple(name + "u" for name in _ORDERED)
     name = d.take(*_ORDERED, *(("num", "nan", *unordered) if kind.is_float else _UNSIGNED_ORDER))
@@ -119,18 +124,20 @@ def _compare(d: Decoder) -> Execute:
     combine = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}.get(
         d.take("and", "or", "xor", default="none")
     )
-    names = d.text().split("|")
-    if len(names) == 2:
-        raise EmulationError("two results of a comparison")
-    target, sources = d.target(bool, names[0]), d.sources(kind.dtype, 2)
+    names = [text.strip() for text in d.text().split("|")]
+    if len(names) != kind.lanes:
+        raise EmulationError(f"{len(names)} results of a comparison of {kind.name}")
+    targets, sources = [d.target(bool, text) for text in names], d.sources(kind.dtype, 2)
     third = d.predicate() if combine else None
 
     def execute(threads: Threads, mask: Mask) -> None:
         arrays = threads.arrays
         operands = [flush(kind.decode(arrays[s])) if kind.is_float else arrays[s] for s in sources]
         result = compare(*operands)
-        if third is not None:
-            result = combine(result, ~arrays[third[0]] if third[1] else arrays[third[0]])
-        write(arrays[target], result, mask)
+        for lane, target in enumerate(targets):  # of packed numbers, one result for each half
+            value = result[:, lane] if len(targets) > 1 else result
+            if third is not None:
+                value = combine(value, ~arrays[third[0]] if third[1] else arrays[third[0]])
+            write(arrays[target], value, mask)
 
     return execute

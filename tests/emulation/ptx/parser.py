@@ -10,7 +10,7 @@ from .errors import EmulationError
 
 BYTES = {
     **{name: int(name[1:]) // 8 for name in ("b8", "u8", "s8", "b16", "u16", "s16", "f16", "b32", "u32", "s32", "f32")},
-    **{name: 8 for name in ("b64", "u64", "s64", "f64")},
+    **dict.fromkeys(("b64", "u64", "s64", "f64"), 8),
 }
 PREDICATE = "pred"
 
@@ -141,7 +141,7 @@ def _lay_out_shared(module: Module, text: str) -> None:
         module.shared[name] = module.static_shared
         module.static_shared += BYTES[kind] * int(count or 1)
     module.static_shared = -(-module.static_shared // 128) * 128
-    module.shared |= {name: module.static_shared for name in unsized}
+    module.shared |= dict.fromkeys(unsized, module.static_shared)
 
 
 def _read_body(module: Module, text: str, position: int, end: int, files: dict[int, str]) -> None:

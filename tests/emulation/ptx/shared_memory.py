@@ -30,7 +30,9 @@ class SharedMemory:
         self.last_write = np.full(ctas * self.stride // granule, NEVER, np.int32)
         self.last_read = np.full(ctas * self.stride // granule, NEVER, np.int32)
 
-    def locate(self, addresses: np.ndarray, ctas: np.ndarray, size: int, threads: np.ndarray, action: str) -> np.ndarray:
+    def locate(
+        self, addresses: np.ndarray, ctas: np.ndarray, size: int, threads: np.ndarray, action: str
+    ) -> np.ndarray:
         if (misaligned := addresses % size != 0).any():
             at = misaligned.argmax()
             raise Fault(f"misaligned shared {action} of {size} bytes at {int(addresses[at])}", threads[at])
@@ -42,9 +44,7 @@ class SharedMemory:
             )
         return offsets + ctas * self.stride
 
-    def load(
-        self, positions: np.ndarray, unit: int, count: int, stamps: np.ndarray, threads: np.ndarray
-    ) -> np.ndarray:
+    def load(self, positions: np.ndarray, unit: int, count: int, stamps: np.ndarray, threads: np.ndarray) -> np.ndarray:
         """[n, count] unsigned integers of `unit` bytes. stamps: int32 [n], who reads when."""
         size = unit * count
         if not (written := all_set(self.written, positions, size)).all():

@@ -47,7 +47,7 @@ class Threads:
 
     def _fresh(self, kind: np.dtype) -> np.ndarray:
         """Registers begin as ones throughout: NaN to floats."""
-        if kind == bool:
+        if kind.kind == "b":
             return np.zeros(self.count, bool)
         return np.full(self.count, np.iinfo(kind).max, kind)
 
@@ -93,4 +93,6 @@ def active_threads(threads: Threads, mask: Mask) -> np.ndarray:
     return np.arange(threads.count) if mask is None else np.flatnonzero(mask)
 
 
-SPECIAL_REGISTERS = {f"{stem}.{axis}" for stem in ("%tid", "%ntid", "%ctaid", "%nctaid") for axis in "xyz"} | {"%laneid"}
+SPECIAL_REGISTERS = {f"{stem}.{axis}" for stem in ("%tid", "%ntid", "%ctaid", "%nctaid") for axis in "xyz"} | {
+    "%laneid"
+}

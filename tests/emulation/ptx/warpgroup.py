@@ -3,7 +3,8 @@
 Each warp computes its own 16 of the 64 rows, so warps need not run together. A product is computed at its wait:
 by then what it reads from shared memory must still be what it was when it was issued, and until then no other
 instruction may touch its accumulators. A first operand in registers is read at once: Triton's loops load the next
-one into the same registers before the wait, and leave it to ptxas to keep them apart. Layouts are those of the PTX ISA, "Matrix-Descriptor Format".
+one into the same registers before the wait, and leave it to ptxas to keep them apart. Layouts are those of the
+PTX ISA, "Matrix-Descriptor Format".
 """
 
 from dataclasses import dataclass
