@@ -23,7 +23,15 @@ AMD_TARGETS = ("gfx942",)
 TARGETS = (*NVIDIA_TARGETS, *AMD_TARGETS)
 
 _ROOT = Path(__file__).resolve().parents[2]
-_KEPT_METADATA = ("name", "num_warps", "num_ctas", "num_stages", "shared", "global_scratch_size", "profile_scratch_size")
+_KEPT_METADATA = (
+    "name",
+    "num_warps",
+    "num_ctas",
+    "num_stages",
+    "shared",
+    "global_scratch_size",
+    "profile_scratch_size",
+)
 
 compilations = 0  # how often this process has really compiled
 

@@ -54,7 +54,11 @@ def float_arithmetic(d: Decoder, kind: Format) -> Execute:
 
 
 def _extremum(d: Decoder) -> Callable:
-    """NaN loses unless .NaN; -0 is less than +0."""
+    """NaN loses unless .NaN; -0 is less than +0. With .xorsign.abs: of magnitudes, with the product's sign."""
+    if d.flag("xorsign"):
+        d.take("abs")
+        of_magnitudes = _extremum(d)
+        return lambda a, b: np.copysign(of_magnitudes(np.abs(a), np.abs(b)), np.copysign(1, a) * np.copysign(1, b))
     choose = {
         ("min", False): np.fmin,
         ("max", False): np.fmax,

@@ -49,6 +49,8 @@ def _multiply(d: Decoder, kind: Format) -> Execute:
     if part == "lo":
         functions = {"mul": np.multiply, "mad": lambda a, b, c: a * b + c}
         return elementwise(d, kind.dtype, kind.dtype, 2 if d.opcode == "mul" else 3, functions[d.opcode])
+    if kind.bits == 64 and part == "hi" and d.opcode == "mul":
+        return elementwise(d, kind.dtype, kind.dtype, 2, _high_half)
     if kind.bits == 64:
         raise EmulationError(f"{d.opcode}.{part} of 64 bits")
     wide = (SIGNED if kind.kind == "s" else UNSIGNED)[2 * kind.bits]
@@ -64,6 +66,18 @@ def _multiply(d: Decoder, kind: Format) -> Execute:
         write(arrays[target], product if addend is None else product + arrays[addend], mask)
 
     return execute
+
+
+def _high_half(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The upper 64 bits of products of 64 bits."""
+    half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
+    x, y = a.view(np.uint64), b.view(np.uint64)
+    crossed = (x >> half) * (y & low) + ((x & low) * (y & low) >> half)
+    other = (x & low) * (y >> half) + (crossed & low)
+    high = (x >> half) * (y >> half) + (crossed >> half) + (other >> half)
+    if a.dtype.kind == "i":  # a negative factor is 2^64 too large above
+        high = high - np.where(a < 0, y, np.uint64(0)) - np.where(b < 0, x, np.uint64(0))
+    return high.view(a.dtype)
 
 
 @opcode("and", "or", "xor", "not")

@@ -35,31 +35,33 @@ class _Tile:
     kind: Format
     transposed: bool  # rows are contiguous, not depth
 
-    def fetch(self, threads: Threads, warps: np.ndarray, stamps: np.ndarray) -> np.ndarray:
-        """[len(warps), rows, depth] float32; stamps: int32 [len(warps)]."""
+    def locate(self, threads: Threads, warps: np.ndarray) -> np.ndarray:
+        """Positions of its chunks in shared memory, [len(warps), chunks]."""
         descriptors = np.broadcast_to(threads.arrays[self.slot], (threads.count,))[warps * WARP].astype(np.uint64)
         if (descriptors >> np.uint64(49) & np.uint64(7)).any():
             raise Fault("wgmma with a base offset is not modelled", int(warps[0]) * WARP)
-        fields = [(descriptors >> np.uint64(at) & np.uint64(0x3FFF)).astype(np.int64) << 4 for at in (0, 16, 32)]
-        swizzles = descriptors >> np.uint64(62)
-        addresses = np.stack(
-            [
-                self._chunk_addresses(int(start), int(leading), int(stride), int(swizzle))
-                for start, leading, stride, swizzle in zip(*fields, swizzles, strict=True)
-            ]
-        )  # [warps, chunks]
-        chunks = addresses.shape[1]
-        at = np.repeat(warps * WARP, chunks)
-        shared = threads.wave.shared_memory
-        positions = shared.locate(addresses.reshape(-1), threads.cta[at], _CHUNK, at, "wgmma")
-        raw = shared.load(positions, self.kind.bits // 8, _CHUNK * 8 // self.kind.bits, np.repeat(stamps, chunks), at)
+        # Loops use the same descriptors again and again, and so do CTAs.
+        known = {int(descriptor): self._chunk_addresses(int(descriptor)) for descriptor in np.unique(descriptors)}
+        addresses = np.stack([known[int(descriptor)] for descriptor in descriptors])
+        at = np.repeat(warps * WARP, addresses.shape[1])
+        positions = threads.wave.shared_memory.locate(addresses.reshape(-1), threads.cta[at], _CHUNK, at, "wgmma")
+        return positions.reshape(addresses.shape)
+
+    def read(self, threads: Threads, warps: np.ndarray, positions: np.ndarray, stamps: np.ndarray) -> np.ndarray:
+        """[len(warps), rows, depth] float32; stamps: int32 [len(warps)]."""
+        chunks = positions.shape[1]
+        at, by = np.repeat(warps * WARP, chunks), np.repeat(stamps, chunks)
+        size = self.kind.bits // 8
+        raw = threads.wave.shared_memory.load(positions.reshape(-1), size, _CHUNK // size, by, at)
         numbers = self.kind.decode(np.ascontiguousarray(raw).reshape(-1))
         if self.transposed:
             return numbers.reshape(len(warps), self.depth, self.rows).transpose(0, 2, 1)
         return numbers.reshape(len(warps), self.rows, self.depth)
 
-    def _chunk_addresses(self, start: int, leading: int, stride: int, swizzle: int) -> np.ndarray:
+    def _chunk_addresses(self, descriptor: int) -> np.ndarray:
         """Where each chunk lies: row by row, or depth by depth where transposed."""
+        start, leading, stride = ((descriptor >> at & 0x3FFF) << 4 for at in (0, 16, 32))
+        swizzle = descriptor >> 62
         pitch, mixed = _SWIZZLES[swizzle]
         size = self.kind.bits // 8
         if self.transposed:
@@ -76,14 +78,32 @@ class _Tile:
 
 @dataclass
 class _Product:
-    """One wgmma on its way for the warps `warps`."""
+    """One wgmma on its way for the warps `warps`; `leaders` are the first of those that run together."""
 
     instruction: "_Multiply"
     warps: np.ndarray
+    leaders: np.ndarray
     group: np.ndarray  # [warps]
-    left: np.ndarray
-    right: np.ndarray
     keep: np.ndarray  # bool [warps]: add to the accumulator
+    left_positions: np.ndarray | None  # [leaders, chunks]; None for an operand in registers
+    right_positions: np.ndarray
+    left: np.ndarray  # [warps, 16, depth], as issued
+    right: np.ndarray  # [leaders, width, depth], as issued
+
+    def part(self, units: np.ndarray) -> "_Product":
+        """The part of some leaders, bool [leaders], and of the warps that run with them."""
+        warps = np.repeat(units, len(self.warps) // len(self.leaders))
+        return _Product(
+            self.instruction,
+            self.warps[warps],
+            self.leaders[units],
+            self.group[warps],
+            self.keep[warps],
+            None if self.left_positions is None else self.left_positions[units],
+            self.right_positions[units],
+            self.left[warps],
+            self.right[units],
+        )
 
 
 class _Multiply:
@@ -121,32 +141,41 @@ class _Multiply:
 
     def __call__(self, threads: Threads, mask: Mask) -> None:
         warps = np.flatnonzero(require_full_warps(threads, mask, "wgmma"))
-        keep = np.broadcast_to(threads.arrays[self.keep], (threads.count,))[warps * WARP] != self.keep_negated
-        left, right = self._operands(threads, warps)
-        group = threads.committed["wgmma"][warps * WARP]
-        threads.pending["wgmma"].append(_Product(self, warps, group, left, right, keep))
+        leaders = warps[:: _warps_together(threads, warps)]
+        product = _Product(
+            self,
+            warps,
+            leaders,
+            threads.committed["wgmma"][warps * WARP],
+            np.broadcast_to(threads.arrays[self.keep], (threads.count,))[warps * WARP] != self.keep_negated,
+            self.left.locate(threads, leaders) if isinstance(self.left, _Tile) else None,
+            self.right.locate(threads, leaders),
+            np.empty(0),
+            np.empty(0),
+        )
+        product.left, product.right = self._operands(threads, product)
+        threads.pending["wgmma"].append(product)
         threads.guarded = threads.guarded | self.guarded
 
-    def _operands(self, threads: Threads, warps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[W, 16, depth] and [W / together, width, depth], once for the warps of a group that run together."""
-        together = _warps_together(threads, warps)
-        leaders = warps[::together]
+    def _operands(self, threads: Threads, product: _Product) -> tuple[np.ndarray, np.ndarray]:
+        """[warps, 16, depth] and [leaders, width, depth], as they are now."""
+        warps, leaders = product.warps, product.leaders
         stamps = threads.stamp[leaders * WARP]
-        if together > 1:
+        if len(leaders) < len(warps):
             stamps = stamps | SEVERAL_WARPS
-        right = self.right.fetch(threads, leaders, stamps)
-        if isinstance(self.left, list):
+        right = self.right.read(threads, leaders, product.right_positions, stamps)
+        if not isinstance(self.left, _Tile):
             left = read_elements(threads, self.left, self.kind, warps)[:, operand_a(self.kind.bits, self.depth)]
             return left.reshape(-1, _ROWS, self.depth), right
-        whole = self.left.fetch(threads, leaders, stamps)
-        if together > 1:
-            return whole.reshape(-1, _ROWS, self.depth), right
-        mine = threads.warp[warps * WARP] % 4
-        return whole.reshape(len(warps), 4, _ROWS, self.depth)[np.arange(len(warps)), mine], right
+        whole = self.left.read(threads, leaders, product.left_positions, stamps)
+        rows = whole.reshape(len(leaders), 4, _ROWS, self.depth)
+        return rows[
+            np.repeat(np.arange(len(leaders)), len(warps) // len(leaders)), threads.warp[warps * WARP] % 4
+        ], right
 
     def land(self, threads: Threads, product: _Product) -> None:
-        left, right = self._operands(threads, product.warps)
-        if isinstance(self.left, list):
+        left, right = self._operands(threads, product)
+        if product.left_positions is None:
             left = product.left
         if not (_same(left, product.left) and _same(right, product.right)):
             raise Fault("an operand of a wgmma changed before the wait for it", int(product.warps[0]) * WARP)
@@ -198,24 +227,12 @@ def _waiter(outstanding: int) -> Execute:
             elif not lands.any():
                 left.append(product)
             else:
-                units = lands.reshape(len(product.right), -1)
+                units = lands.reshape(len(product.leaders), -1)
                 if (units.any(1) != units.all(1)).any():
                     raise Fault("warps of a warpgroup wait for different wgmma groups", int(product.warps[0]) * WARP)
-                chosen = units.all(1)
-                product.instruction.land(threads, _part(product, lands, chosen))
-                left.append(_part(product, ~lands, ~chosen))
+                product.instruction.land(threads, product.part(units.all(1)))
+                left.append(product.part(~units.all(1)))
         threads.pending["wgmma"] = left
         threads.guarded = frozenset().union(*(product.instruction.guarded for product in left))
 
     return execute
-
-
-def _part(product: _Product, warps: np.ndarray, units: np.ndarray) -> _Product:
-    return _Product(
-        product.instruction,
-        product.warps[warps],
-        product.group[warps],
-        product.left[warps],
-        product.right[units],
-        product.keep[warps],
-    )
