@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime.jit import JITFunction
 
-from .compilation import Compiled, Specialisation, compile_kernel, specialise
+from .compilation import NVIDIA_TARGETS, Compiled, Specialisation, compile_kernel, specialise
 from .ptx import TRITON_HIDDEN_POINTERS, Counters, Order, WrittenBytes, launch
 
 _EMPTY = {
@@ -53,6 +53,8 @@ class Launch:
 
     def run(self, target: str, order: Order, written: WrittenBytes | None = None, count: bool = True) -> Counters:
         """Emulate this launch on its tensors, in place."""
+        if target not in NVIDIA_TARGETS:
+            raise ValueError(f"only {', '.join(NVIDIA_TARGETS)} have PTX to emulate, got {target!r}")
         specialisation = self.specialise(target)
         compiled = compile_kernel(specialisation)
         if compiled.metadata["global_scratch_size"] or compiled.metadata["profile_scratch_size"]:

@@ -47,12 +47,12 @@ class SharedMemory:
     def load(self, positions: np.ndarray, unit: int, count: int, stamps: np.ndarray, threads: np.ndarray) -> np.ndarray:
         """[n, count] unsigned integers of `unit` bytes. stamps: int32 [n], who reads when."""
         size = unit * count
-        if not (written := all_set(self.written, positions, size)).all():
-            at = (~written).argmax()
-            raise Fault(f"load of shared memory never written, at byte {self._offset(positions[at])}", threads[at])
         granules = self._granules(positions, size)
         stamps = stamps[:, None]
         self._check(self.last_write[granules], stamps, positions, threads, "load", "written")
+        if not (written := all_set(self.written, positions, size)).all():
+            at = (~written).argmax()
+            raise Fault(f"load of shared memory never written, at byte {self._offset(positions[at])}", threads[at])
         before = self.last_read[granules]
         several = stamps | SEVERAL_WARPS
         stamps = np.where((before >> 8 == stamps >> 8) & (before != stamps), several, stamps)

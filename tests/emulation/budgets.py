@@ -1,0 +1,165 @@
+"""What kernels may need at most, kept in budgets.json, and the comparison with what they do need.
+
+An entry is for one kernel in one case on one target; the second launch of a kernel is `kernel#2`. Keys of
+`resources` and `launch` are upper limits, but for `tensor_cores`: whether the code must use them. A limit above 0
+in `spills` or above 1 in `conflict_factor` is an exception, and carries its reason under the same key in `reasons`.
+
+    python -m tests.emulation.budgets [words]    print what was found, for cases with these words, to edit by hand
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .capture import capture, emulated
+from .cases import CASES, EMULATED_TARGETS, Case
+from .ptx import Counters
+from .resources import SHARED_LIMITS, Resources, resources
+
+FILE = Path(__file__).with_name("budgets.json")
+FORMAT = 1
+RESOURCES = ("registers", "spills", "shared", "tensor_cores")
+LAUNCH = (
+    "load_sectors_per_request",
+    "store_sectors_per_request",
+    "conflict_factor",
+    "warp_instructions",
+    "unique_bytes_loaded",
+    "unique_bytes_stored",
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    kernel: str
+    configuration: str
+    target: str
+    resources: dict[str, int | bool]
+    launch: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        return self.kernel, self.configuration, self.target
+
+
+@dataclass(frozen=True)
+class Found:
+    """One kernel of a case on one target; counters only where it was emulated."""
+
+    kernel: str
+    configuration: str
+    target: str
+    resources: Resources
+    counters: Counters | None
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        return self.kernel, self.configuration, self.target
+
+    def numbers(self) -> dict[str, dict]:
+        """As a budget has them."""
+        code = self.resources
+        needs = (code.registers, code.spills, code.shared, code.uses_tensor_cores)
+        numbers = {"resources": dict(zip(RESOURCES, needs, strict=True))}
+        if self.counters is not None:
+            numbers["launch"] = {name: _launch_number(self.counters, name) for name in LAUNCH}
+        return numbers
+
+
+def _launch_number(counters: Counters, name: str) -> float:
+    value = counters.stores.sectors_per_request if name == "store_sectors_per_request" else getattr(counters, name)
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def load(path: Path = FILE) -> dict[tuple[str, str, str], Budget]:
+    """Entries by kernel, configuration and target. ValueError where an entry is incomplete or lacks a reason."""
+    content = json.loads(path.read_text())
+    if content.get("format") != FORMAT:
+        raise ValueError(f"{path.name}: format must be {FORMAT}, got {content.get('format')!r}")
+    budgets: dict[tuple[str, str, str], Budget] = {}
+    for entry in content["budgets"]:
+        budget = Budget(**entry)
+        if budget.name in budgets:
+            raise ValueError(f"{path.name}: two entries for {_title(budget)}")
+        if mistake := _mistake(budget):
+            raise ValueError(f"{path.name}: {_title(budget)}: {mistake}")
+        budgets[budget.name] = budget
+    return budgets
+
+
+def _mistake(budget: Budget) -> str | None:
+    if set(budget.resources) != set(RESOURCES):
+        return f"resources must be {', '.join(RESOURCES)}, got {', '.join(budget.resources)}"
+    if unknown := set(budget.launch) - set(LAUNCH):
+        return f"launch has unknown keys {', '.join(sorted(unknown))}"
+    exceptions = {
+        "spills": budget.resources["spills"] > 0,
+        "conflict_factor": budget.launch.get("conflict_factor", 1) > 1,
+    }
+    for name, is_exception in exceptions.items():
+        if is_exception and not budget.reasons.get(name, "").strip():
+            return f"{name} is an exception and needs its reason in reasons"
+    return None
+
+
+def check(found: Found, budget: Budget) -> list[str]:
+    """One sentence for each violation."""
+    sentences = []
+    for section, numbers in found.numbers().items():
+        limits = getattr(budget, section)
+        for name, value in numbers.items():
+            if name not in limits:
+                continue
+            limit = limits[name]
+            if name == "tensor_cores":
+                if limit and not value:
+                    sentences.append(f"{_title(found)}: no tensor-core instruction, the budget requires some.")
+            elif value > limit:
+                sentences.append(f"{_title(found)}: {name} is {value}, the budget allows {limit}.")
+    available = SHARED_LIMITS[found.target]
+    if found.resources.shared > available:
+        sentences.append(
+            f"{_title(found)}: {found.resources.shared} bytes of shared memory, the device has {available}."
+        )
+    return sentences
+
+
+def examine(case: Case, target: str) -> Iterator[Found]:
+    """Every launch of the case."""
+    if target in EMULATED_TARGETS:
+        with emulated(target) as launches:
+            case.call()
+        done = [(one.launch.name, one.compiled, one.counters) for one in launches]
+    else:
+        with capture() as captured:
+            case.call()
+        done = [(one.name, one.compile(target), None) for one in captured]
+    times: Counter[str] = Counter()
+    for kernel, compiled, counters in done:
+        times[kernel] += 1
+        name = kernel if times[kernel] == 1 else f"{kernel}#{times[kernel]}"
+        yield Found(name, case.configuration, target, resources(compiled), counters)
+
+
+def _title(one: Budget | Found) -> str:
+    return f"{one.kernel} ({one.configuration}, {one.target})"
+
+
+def main(words: list[str]) -> None:
+    entries = []
+    for case in CASES:
+        for target in case.targets:
+            for one in examine(case, target):
+                names = {"kernel": one.kernel, "configuration": one.configuration, "target": one.target}
+                if all(word in " ".join(names.values()) for word in words):
+                    entries.append({**names, **one.numbers()})
+    lines = ",\n".join(f"  {json.dumps(entry)}" for entry in entries)
+    sys.stdout.write(f'{{"format": {FORMAT}, "budgets": [\n{lines}\n]}}\n')
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
