@@ -47,6 +47,15 @@ class SharedMemory:
     def load(self, positions: np.ndarray, unit: int, count: int, stamps: np.ndarray, threads: np.ndarray) -> np.ndarray:
         """[n, count] unsigned integers of `unit` bytes. stamps: int32 [n], who reads when."""
         size = unit * count
+        self.read(positions, size, stamps, threads)
+        return self.peek(positions, unit, count)
+
+    def peek(self, positions: np.ndarray, unit: int, count: int) -> np.ndarray:
+        """What is there, whoever asks."""
+        return rows(self.data, unit, count)[positions // (unit * count)]
+
+    def read(self, positions: np.ndarray, size: int, stamps: np.ndarray, threads: np.ndarray) -> None:
+        """Check that reading is defined, and remember it."""
         granules = self._granules(positions, size)
         stamps = stamps[:, None]
         self._check(self.last_write[granules], stamps, positions, threads, "load", "written")
@@ -60,7 +69,6 @@ class SharedMemory:
         collided = self.last_read[granules] != stamps
         if collided.any():
             self.last_read[granules[collided]] = np.broadcast_to(several, collided.shape)[collided]
-        return rows(self.data, unit, count)[positions // size]
 
     def store(self, positions: np.ndarray, values: np.ndarray, stamps: np.ndarray, threads: np.ndarray) -> None:
         """values: [n, count] unsigned integers."""

@@ -47,16 +47,21 @@ class _Tile:
         positions = threads.wave.shared_memory.locate(addresses.reshape(-1), threads.cta[at], _CHUNK, at, "wgmma")
         return positions.reshape(addresses.shape)
 
-    def read(self, threads: Threads, warps: np.ndarray, positions: np.ndarray, stamps: np.ndarray) -> np.ndarray:
-        """[len(warps), rows, depth] float32; stamps: int32 [len(warps)]."""
+    def read(self, threads: Threads, leaders: np.ndarray, positions: np.ndarray, together: bool) -> None:
+        """Count as a reader; `together`: all warps of the group of each leader do."""
+        stamps = threads.stamp[leaders * WARP] | (SEVERAL_WARPS if together else 0)
         chunks = positions.shape[1]
-        at, by = np.repeat(warps * WARP, chunks), np.repeat(stamps, chunks)
+        at, by = np.repeat(leaders * WARP, chunks), np.repeat(stamps, chunks)
+        threads.wave.shared_memory.read(positions.reshape(-1), _CHUNK, by, at)
+
+    def peek(self, threads: Threads, positions: np.ndarray) -> np.ndarray:
+        """[leaders, rows, depth] float32."""
         size = self.kind.bits // 8
-        raw = threads.wave.shared_memory.load(positions.reshape(-1), size, _CHUNK // size, by, at)
+        raw = threads.wave.shared_memory.peek(positions.reshape(-1), size, _CHUNK // size)
         numbers = self.kind.decode(np.ascontiguousarray(raw).reshape(-1))
         if self.transposed:
-            return numbers.reshape(len(warps), self.depth, self.rows).transpose(0, 2, 1)
-        return numbers.reshape(len(warps), self.rows, self.depth)
+            return numbers.reshape(len(positions), self.depth, self.rows).transpose(0, 2, 1)
+        return numbers.reshape(len(positions), self.rows, self.depth)
 
     def _chunk_addresses(self, descriptor: int) -> np.ndarray:
         """Where each chunk lies: row by row, or depth by depth where transposed."""
@@ -153,25 +158,27 @@ class _Multiply:
             np.empty(0),
             np.empty(0),
         )
+        self._read(threads, product)
         product.left, product.right = self._operands(threads, product)
         threads.pending["wgmma"].append(product)
         threads.guarded = threads.guarded | self.guarded
 
+    def _read(self, threads: Threads, product: _Product) -> None:
+        together = len(product.leaders) < len(product.warps)
+        self.right.read(threads, product.leaders, product.right_positions, together)
+        if isinstance(self.left, _Tile):
+            self.left.read(threads, product.leaders, product.left_positions, together)
+
     def _operands(self, threads: Threads, product: _Product) -> tuple[np.ndarray, np.ndarray]:
         """[warps, 16, depth] and [leaders, width, depth], as they are now."""
         warps, leaders = product.warps, product.leaders
-        stamps = threads.stamp[leaders * WARP]
-        if len(leaders) < len(warps):
-            stamps = stamps | SEVERAL_WARPS
-        right = self.right.read(threads, leaders, product.right_positions, stamps)
+        right = self.right.peek(threads, product.right_positions)
         if not isinstance(self.left, _Tile):
             left = read_elements(threads, self.left, self.kind, warps)[:, operand_a(self.kind.bits, self.depth)]
             return left.reshape(-1, _ROWS, self.depth), right
-        whole = self.left.read(threads, leaders, product.left_positions, stamps)
-        rows = whole.reshape(len(leaders), 4, _ROWS, self.depth)
-        return rows[
-            np.repeat(np.arange(len(leaders)), len(warps) // len(leaders)), threads.warp[warps * WARP] % 4
-        ], right
+        rows = self.left.peek(threads, product.left_positions).reshape(len(leaders), 4, _ROWS, self.depth)
+        leader = np.repeat(np.arange(len(leaders)), len(warps) // len(leaders))
+        return rows[leader, threads.warp[warps * WARP] % 4], right
 
     def land(self, threads: Threads, product: _Product) -> None:
         left, right = self._operands(threads, product)
@@ -179,6 +186,7 @@ class _Multiply:
             left = product.left
         if not (_same(left, product.left) and _same(right, product.right)):
             raise Fault("an operand of a wgmma changed before the wait for it", int(product.warps[0]) * WARP)
+        self._read(threads, product)
         warps, count = product.warps, len(product.warps)
         to_matrix, to_registers = accumulator(self.result.bits, self.width)
         before = read_elements(threads, self.accumulators, self.result, warps)[:, to_matrix]
