@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime.jit import JITFunction
 
 from .compilation import NVIDIA_TARGETS, Compiled, Specialisation, compile_kernel, specialise
-from .ptx import TRITON_HIDDEN_POINTERS, Counters, Order, WrittenBytes, launch
+from .ptx import TRITON_HIDDEN_POINTERS, Counters, EmulationError, Order, WrittenBytes, launch
+from .resources import SHARED_LIMITS
 
 _EMPTY = {
     torch.ops.aten.empty.memory_format,
@@ -59,6 +60,9 @@ class Launch:
         compiled = compile_kernel(specialisation)
         if compiled.metadata["global_scratch_size"] or compiled.metadata["profile_scratch_size"]:
             raise NotImplementedError(f"{self.name}: a kernel with scratch memory in global memory")
+        asked, available = compiled.shared_bytes, SHARED_LIMITS[target]
+        if asked > available:
+            raise EmulationError(f"{self.name} asks for {asked} bytes of shared memory, {target} has {available}")
         return launch(
             compiled.text,
             self.grid,

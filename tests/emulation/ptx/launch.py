@@ -18,6 +18,8 @@ from .parser import parse
 
 # Threads that run at a time; more CTAs run wave after wave. More is faster until arrays leave the cache.
 WAVE_THREADS = 8192
+# CTAs that straggle together: they run one at a time.
+STRAGGLING_CTAS = 4
 # What Triton appends to a kernel's own parameters: global scratch and profile scratch, null where not asked for.
 TRITON_HIDDEN_POINTERS = 2
 Argument = torch.Tensor | np.ndarray | int | float | None
@@ -81,6 +83,8 @@ def launch(
     counters = Counters() if count else None
     ctas = _ordered_ctas(math.prod(grid), order)
     at_a_time = max(wave_threads // threads, 1)
+    if order.warps == "straggling":
+        at_a_time = min(at_a_time, STRAGGLING_CTAS)
     shared = program.module.static_shared + shared_bytes
     for begin in range(0, len(ctas), at_a_time):
         wave = ctas[begin : begin + at_a_time]

@@ -1,0 +1,117 @@
+"""The format of budgets.json, one sentence a violation, and the project's kernels within their budgets."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from .ptx import BankUse, Counters
+
+ENTRY = {
+    "kernel": "_k",
+    "configuration": "float16 64x64",
+    "target": "sm_80",
+    "resources": {"registers": 128, "spills": 0, "shared": 4096, "tensor_cores": True},
+    "launch": {"conflict_factor": 1.0, "warp_instructions": 1000},
+}
+
+
+@pytest.fixture
+def written(rig, tmp_path):
+    """written(entry, ...): budgets.load of a file with these entries."""
+
+    def load(*entries, **more):
+        path = tmp_path / "budgets.json"
+        path.write_text(json.dumps({"format": 1, "budgets": entries, **more}))
+        return rig.budgets.load(path)
+
+    return load
+
+
+def found(rig, registers=128, spills=0, shared=4096, tensor=True, shared_use=None, **launch):
+    opcodes = Counter({"HMMA.16816.F32": 4} if tensor else {})
+    counters = Counters(shared=shared_use or {}, **launch)
+    use = rig.resources.Resources(registers, 0, spills, shared, opcodes, opcodes, Counter())
+    return rig.budgets.Found("_k", "float16 64x64", "sm_80", use, counters)
+
+
+def test_within_the_budget(rig, written):
+    (budget,) = written(ENTRY).values()
+    assert rig.budgets.check(found(rig, warp_instructions=1000), budget) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"registers": 129}, "registers is 129, the budget allows 128."),
+        ({"spills": 2}, "spills is 2, the budget allows 0."),
+        ({"tensor": False}, "no tensor-core instruction, the budget requires some."),
+        ({"warp_instructions": 1001}, "warp_instructions is 1001, the budget allows 1000."),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_one_sentence_for_each_violation(rig, written, change, sentence):
+    (budget,) = written(ENTRY).values()
+    assert rig.budgets.check(found(rig, **change), budget) == [f"_k (float16 64x64, sm_80): {sentence}"]
+
+
+def test_bank_conflicts_violate_a_budget(rig, written):
+    (budget,) = written(ENTRY).values()
+    (sentence,) = rig.budgets.check(found(rig, shared_use={"ld": BankUse(phases=10, cycles=15)}), budget)
+    assert sentence.endswith("conflict_factor is 1.5, the budget allows 1.0.")
+
+
+def test_no_budget_allows_what_the_device_lacks(rig, written):
+    (budget,) = written({**ENTRY, "resources": {**ENTRY["resources"], "shared": 10**6}}).values()
+    sentences = rig.budgets.check(found(rig, shared=200_000), budget)
+    assert sentences == ["_k (float16 64x64, sm_80): 200000 bytes of shared memory, the device has 166912."]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({**ENTRY, "resources": {**ENTRY["resources"], "spills": 4}}, "spills is an exception and needs its reason"),
+        ({**ENTRY, "launch": {"conflict_factor": 1.5}}, "conflict_factor is an exception"),
+        ({**ENTRY, "launch": {"speed": 9}}, "unknown keys speed"),
+        ({**ENTRY, "resources": {"registers": 9}}, "resources must be registers, spills"),
+    ],
+    ids=["spills", "conflicts", "unknown key", "missing key"],
+)
+def test_an_entry_with_a_mistake(written, entry, message):
+    with pytest.raises(ValueError, match=message):
+        written(entry)
+
+
+def test_an_exception_with_its_reason(written):
+    entry = {**ENTRY, "resources": {**ENTRY["resources"], "spills": 4}, "reasons": {"spills": "once, before the loop"}}
+    assert written(entry)
+
+
+def test_a_file_with_a_mistake(written):
+    with pytest.raises(ValueError, match="two entries for _k"):
+        written(ENTRY, ENTRY)
+    with pytest.raises(ValueError, match="format must be 1, got 2"):
+        written(ENTRY, format=2)
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize("target", ["sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120", "gfx942"])
+def test_every_case_is_within_its_budget(rig, target):
+    budgets, sentences, names = rig.budgets.load(), [], set()
+    for case in rig.cases.CASES:
+        if target in case.targets:
+            for one in rig.budgets.examine(case, target):
+                names.add(one.name)
+                budget = budgets.get(one.name)
+                sentences += [f"no budget for {one.name}"] if budget is None else rig.budgets.check(one, budget)
+    assert sentences == []
+    assert names == {name for name in budgets if name[2] == target}, "a budget for what is not launched"
+
+
+def test_the_command_prints_what_can_be_loaded(rig, tmp_path, capsys):
+    rig.budgets.main(["_gan_loss_merge_kernel", "hinge", "sm_90"])
+    path = tmp_path / "printed.json"
+    path.write_text(capsys.readouterr().out)
+    ((name, printed),) = rig.budgets.load(path).items()
+    assert name == ("_gan_loss_merge_kernel", "gan_loss hinge float16 2048", "sm_90")
+    assert printed.resources["spills"] == 0 and printed.launch["warp_instructions"] > 1000
