@@ -4,7 +4,7 @@ An entry is for one kernel in one case on one target; the second launch of a ker
 `resources` and `launch` are upper limits, but for `tensor_cores`: whether the code must use them. A limit above 0
 in `spills` or above 1 in `conflict_factor` is an exception, and carries its reason under the same key in `reasons`.
 
-    python -m tests.emulation.budgets [words]    print what was found, for cases with these words, to edit by hand
+    python -m tests.emulation.budgets [words]    print what was found, to edit by hand; words of cases and targets
 """
 
 import json
@@ -150,15 +150,14 @@ def _title(one: Budget | Found) -> str:
 
 
 def main(words: list[str]) -> None:
-    entries = []
-    for case in CASES:
-        for target in case.targets:
-            for one in examine(case, target):
-                names = {"kernel": one.kernel, "configuration": one.configuration, "target": one.target}
-                if all(word in " ".join(names.values()) for word in words):
-                    entries.append({**names, **one.numbers()})
-    lines = ",\n".join(f"  {json.dumps(entry)}" for entry in entries)
-    sys.stdout.write(f'{{"format": {FORMAT}, "budgets": [\n{lines}\n]}}\n')
+    chosen = [(case, target) for case in CASES for target in case.targets]
+    chosen = [pair for pair in chosen if all(word in f"{pair[0].configuration} {pair[1]}" for word in words)]
+    lines = []
+    for case, target in chosen:
+        for one in examine(case, target):
+            names = {"kernel": one.kernel, "configuration": one.configuration, "target": one.target}
+            lines.append(json.dumps({**names, **one.numbers()}))
+    sys.stdout.write(f'{{"format": {FORMAT}, "budgets": [\n  ' + ",\n  ".join(lines) + "\n]}\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ SHARED_LIMITS = {
 
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 _USAGE = re.compile(r"REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
-_SASS = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)", re.MULTILINE)
+_SASS = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][\w.]*)", re.MULTILINE)
 _SASS_TENSOR = re.compile(r"(HMMA|HGMMA|QGMMA|IMMA|DMMA|UTC\w*MMA)\b")
 _SASS_GLOBAL = re.compile(r"(LDG|STG|LDGSTS)\b")
 _GCN = re.compile(r"^\s+([a-z]\w+)\s", re.MULTILINE)
