@@ -8,6 +8,7 @@ libdevice, no inline assembly, so the kernels also run in Triton's interpreter.
 import torch
 import triton
 import triton.language as tl
+from fastgan.kernels.exponential import exp_of_negative, log1p_unit
 from torch import Tensor
 
 TILE = tl.constexpr(1024)
@@ -23,47 +24,10 @@ RPGAN = tl.constexpr(4)
 
 
 @triton.jit
-def _power_of_two_reciprocal(k):
-    return ((127 - k) << 23).to(tl.float32, bitcast=True)
-
-
-@triton.jit
-def _exp_of_negative(a):
-    """exp(-a), a >= 0: 2^-k exp(-r), |r| <= ln(2)/2. tl.exp would lose a's low bits for large a."""
-    a = tl.where(a > 104.0, 104.0, a)  # written so that NaN passes
-    k = tl.floor(a * 1.44269504 + 0.5)
-    r = (a - k * 0.693359375) - k * -2.12194440e-4
-    p = r * (-1.0 / 5040.0) + 1.0 / 720.0
-    p = p * r - 1.0 / 120.0
-    p = p * r + 1.0 / 24.0
-    p = p * r - 1.0 / 6.0
-    p = p * r + 0.5
-    p = p * r - 1.0
-    p = p * r + 1.0
-    exponent = tl.where(a == a, k, 0.0).to(tl.int32)
-    half = exponent >> 1
-    return p * _power_of_two_reciprocal(half) * _power_of_two_reciprocal(exponent - half)
-
-
-@triton.jit
-def _log1p_unit(e):
-    """log(1 + e), 0 <= e <= 1, as 2 atanh(e / (2 + e))."""
-    s = e / (2.0 + e)
-    z = s * s
-    p = z * (1.0 / 15.0) + 1.0 / 13.0
-    p = p * z + 1.0 / 11.0
-    p = p * z + 1.0 / 9.0
-    p = p * z + 1.0 / 7.0
-    p = p * z + 1.0 / 5.0
-    p = p * z + 1.0 / 3.0
-    return 2.0 * (s + s * (z * p))
-
-
-@triton.jit
 def _softplus_both(x):
     """softplus(x), sigmoid(x), softplus(-x), sigmoid(-x) from one exponential."""
-    e = _exp_of_negative(tl.where(x < 0, -x, x))
-    log_term = _log1p_unit(e)
+    e = exp_of_negative(tl.where(x < 0, -x, x))
+    log_term = log1p_unit(e)
     larger = 1.0 / (1.0 + e)
     smaller = e * larger
     above = tl.where(x > 0, x, 0.0) + log_term

@@ -8,15 +8,18 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import cpu_passes
+from fastgan.ops import cpu_passes, triton_passes
 from fastgan.ops.checks import check_activation, checked_affine
 from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
+from fastgan.ops.triton_leaves import TRITON_DTYPES
+from fastgan.ops.triton_passes import TRITON
 from fastgan.reference import affine_act as reference
 from fastgan.reference.affine_act_conv import STOCK, laid_out, layout
 
 _NAME = "affine_act"
-_LEAVES = {"reference": STOCK, "aten": CPU, "cpu": CPU}
-backends.register(_NAME, NATIVE_DTYPES, auto={"cpu": measured_fastest})
+_LEAVES = {"reference": STOCK, "aten": CPU, "cpu": CPU, "triton": TRITON}
+_UINT8 = {"reference": reference, "aten": cpu_passes, "cpu": cpu_passes, "triton": triton_passes}
+backends.register(_NAME, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
 
 torch.library.define(
     f"fastgan::{_NAME}",
@@ -88,7 +91,7 @@ def _fake(input: Tensor, *arguments) -> Tensor:
 @torch.library.impl(f"fastgan::{_NAME}_uint8", ("cpu", "cuda"))
 def _run_uint8(input: Tensor, *arguments) -> Tensor:
     backend = backends.choose(_NAME, input.device.type, input.dtype)
-    pixels = (reference if backend == "reference" else cpu_passes).affine_act_uint8(input, *arguments)
+    pixels = _UINT8[backend].affine_act_uint8(input, *arguments)
     backends.note_ran(f"{_NAME}_uint8", backend)
     return pixels
 

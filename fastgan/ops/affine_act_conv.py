@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
+from fastgan.ops import triton_leaves
 from fastgan.ops.cpu_passes import ACTIVATION, CPU, NATIVE_DTYPES, measured_fastest
+from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.reference import affine_act as pointwise
 from fastgan.reference.affine_act_conv import (
     STOCK,
@@ -72,7 +74,7 @@ def register(op: ChainOperator, extra: str = "") -> Callable:
 
     extra: what the schema has between padding and statistics.
     """
-    backends.register(op.name, NATIVE_DTYPES, auto={"cpu": measured_fastest})
+    backends.register(op.name, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
     name, backward_name = f"fastgan::{op.name}", f"fastgan::{op.name}_backward"
     torch.library.define(name, f"({OPERANDS}{extra}, bool statistics) -> {RESULTS}")
     torch.library.define(backward_name, _BACKWARD_SCHEMA)
@@ -96,8 +98,8 @@ _LIBRARIES: list[torch.library.Library] = []  # their registrations last as long
 def _runner(op: ChainOperator) -> Callable:
     def run(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments):
         backend = backends.choose(op.name, input.device.type, input.dtype)
-        if backend == "cpu":
-            results = _forward_on_cpu(op, input, *_like_maps(input.dtype, weight, bias), *arguments)
+        if backend in _WHOLE:
+            results = _forward_by(_WHOLE[backend], op, input, *_like_maps(input.dtype, weight, bias), *arguments)
         elif backend == "aten":
             results = _forward_by_aten(op, input, *_like_maps(input.dtype, weight, bias), *arguments)
         else:
@@ -146,10 +148,14 @@ def _forward_by_aten(op: ChainOperator, input, weight, bias, scale, shift, activ
     return y, *(CPU.channel_statistics(y, bias) if statistics else nothing)
 
 
-def _forward_on_cpu(op: ChainOperator, input, weight, bias, scale, shift, activation, negative_slope, *options):
+# Namespaces of the leaves that run F and its gradients whole: the same names, arguments and results.
+_WHOLE = {"cpu": torch.ops.fastgan_C, "triton": triton_leaves}
+
+
+def _forward_by(leaves, op: ChainOperator, input, weight, bias, scale, shift, activation, negative_slope, *options):
     *where, statistics = options
     geometry = geometry_of(op, input, weight, *where)
-    y, *rest = torch.ops.fastgan_C.affine_act_conv(
+    y, *rest = leaves.affine_act_conv(
         input,
         weight,
         bias,
@@ -173,8 +179,8 @@ def _backward_runner(op: ChainOperator) -> Callable:
         backend = backends.choose(op.name, like.device.type, dtype)
         # Gradients are taken in the dtype of the forward pass, also inside an autocast block.
         with torch.autocast(like.device.type, enabled=False):
-            if backend == "cpu":
-                results = _backward_on_cpu(op, *arguments)
+            if backend in _WHOLE:
+                results = _whole_backward_by(_WHOLE[backend], op, *arguments)
             else:
                 results = _backward_by(op, CPU if backend == "aten" else STOCK, *arguments)
         backends.note_ran(f"{op.name}_backward", backend)
@@ -200,7 +206,7 @@ def _like_saved_maps(arguments: tuple, saved: Saved) -> Saved:
     return saved._replace(weight=weight, bias=bias)
 
 
-def _backward_on_cpu(op: ChainOperator, *arguments) -> tuple[Tensor, ...]:
+def _whole_backward_by(leaves, op: ChainOperator, *arguments) -> tuple[Tensor, ...]:
     grads, given, (activation, negative_slope), geometry, needed = _unpacked(arguments)
     saved = _like_saved_maps(arguments, given)
     by_input, by_weight, by_bias, by_scale, by_shift = needed
@@ -208,7 +214,7 @@ def _backward_on_cpu(op: ChainOperator, *arguments) -> tuple[Tensor, ...]:
     by_dy = *grads, saved.output, saved.mean, saved.bias
     dx = dw = db = dscale = dshift = None
     if by_input or by_scale or by_shift:
-        dx, dscale, dshift = torch.ops.fastgan_C.affine_act_conv_input_grad(
+        dx, dscale, dshift = leaves.affine_act_conv_input_grad(
             *by_dy,
             saved.weight,
             saved.input,
@@ -220,9 +226,7 @@ def _backward_on_cpu(op: ChainOperator, *arguments) -> tuple[Tensor, ...]:
             by_shift,
         )
     if by_weight:
-        dw = torch.ops.fastgan_C.affine_act_conv_weight_grad(
-            *by_dy, saved.input, *affine, geometry.kernel_size, op.transposed
-        )
+        dw = leaves.affine_act_conv_weight_grad(*by_dy, saved.input, *affine, geometry.kernel_size, op.transposed)
     if by_bias and grads[0] is not None:
         db = grads[0].sum((0, 2, 3))
     results = [dx if by_input else None, dw, db, dscale if by_scale else None, dshift if by_shift else None]

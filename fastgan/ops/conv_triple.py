@@ -14,15 +14,19 @@ Each is linear in both arguments, and its gradients are the other two:
 So derivatives of every order stay inside the three operators. Neither groups nor dilation.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
 from fastgan import backends
+from fastgan.ops import triton_leaves
 from fastgan.ops.cpu_passes import NATIVE_DTYPES, measured_fastest
+from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.reference.affine_act_conv import laid_out, layout
 
 for _op in ("conv2d", "conv_transpose2d", "conv2d_weight_grad"):
-    backends.register(_op, NATIVE_DTYPES, auto={"cpu": measured_fastest})
+    backends.register(_op, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
 
 torch.library.define("fastgan::conv2d", "(Tensor input, Tensor weight, int[2] stride, int[2] padding) -> Tensor")
 torch.library.define(
@@ -78,21 +82,21 @@ def _conv2d_weight_grad_by_aten(large: Tensor, small: Tensor, kernel_size, strid
 _NOTHING_AROUND = None, None, None, 0, 1.0  # bias, scale, shift, activation, slope
 
 
-def _conv2d_on_cpu(input: Tensor, weight: Tensor, stride, padding) -> Tensor:
+def _conv2d_by(leaves, input: Tensor, weight: Tensor, stride, padding) -> Tensor:
     sides = zip(input.shape[2:], weight.shape[2:], stride, padding, strict=True)
     size = [(side + 2 * pad - kernel) // step + 1 for side, kernel, step, pad in sides]
-    return torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, stride, padding, size, False, False)[0]
+    return leaves.affine_act_conv(input, weight, *_NOTHING_AROUND, stride, padding, size, False, False)[0]
 
 
-def _conv_transpose2d_on_cpu(input: Tensor, weight: Tensor, output_size, stride, padding) -> Tensor:
+def _conv_transpose2d_by(leaves, input: Tensor, weight: Tensor, output_size, stride, padding) -> Tensor:
     geometry = stride, padding, output_size
-    return torch.ops.fastgan_C.affine_act_conv(input, weight, *_NOTHING_AROUND, *geometry, True, False)[0]
+    return leaves.affine_act_conv(input, weight, *_NOTHING_AROUND, *geometry, True, False)[0]
 
 
-def _conv2d_weight_grad_on_cpu(large: Tensor, small: Tensor, kernel_size, stride, padding) -> Tensor:
+def _conv2d_weight_grad_by(leaves, large: Tensor, small: Tensor, kernel_size, stride, padding) -> Tensor:
     dy = small, None, None, None, None, None
     z = large, *_NOTHING_AROUND[1:]
-    return torch.ops.fastgan_C.affine_act_conv_weight_grad(*dy, *z, stride, padding, kernel_size, False)
+    return leaves.affine_act_conv_weight_grad(*dy, *z, stride, padding, kernel_size, False)
 
 
 _ATEN = {
@@ -100,12 +104,16 @@ _ATEN = {
     "conv_transpose2d": _conv_transpose2d_by_aten,
     "conv2d_weight_grad": _conv2d_weight_grad_by_aten,
 }
-_CPU = {
-    "conv2d": _conv2d_on_cpu,
-    "conv_transpose2d": _conv_transpose2d_on_cpu,
-    "conv2d_weight_grad": _conv2d_weight_grad_on_cpu,
+_BY = {"conv2d": _conv2d_by, "conv_transpose2d": _conv_transpose2d_by, "conv2d_weight_grad": _conv2d_weight_grad_by}
+_LEAVES = {
+    op: {
+        "reference": _ATEN[op],
+        "aten": _ATEN[op],
+        "cpu": functools.partial(_BY[op], torch.ops.fastgan_C),
+        "triton": functools.partial(_BY[op], triton_leaves),
+    }
+    for op in _ATEN
 }
-_LEAVES = {op: {"reference": _ATEN[op], "aten": _ATEN[op], "cpu": _CPU[op]} for op in _ATEN}
 
 
 def _runner(op: str):
