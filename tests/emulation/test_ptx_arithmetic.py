@@ -58,6 +58,7 @@ def test_integers(name):
         ("mul.wide.s32 %d, %a, %b;", lambda a, b: a * b),
         ("mul.wide.u32 %d, %a, %b;", lambda a, b: (a % 2**32) * (b % 2**32)),
         ("mul.wide.s32 %d, %a, %b; mad.wide.s32 %d, %a, 3, %d;", lambda a, b: a * b + a * 3),
+        ("mov.b64 %l5, {%a, %b}; mov.b64 {%r1, %r2}, %l5; mov.b64 %d, {%r2, 0};", lambda a, b: b % 2**32),
         ("mov.b64 %d, {%a, %b};", lambda a, b: b % 2**32 << 32 | a % 2**32),
         ("cvt.s64.s32 %d, %a;", lambda a, b: a),
         ("cvt.u64.u32 %d, %a;", lambda a, b: a % 2**32),
@@ -128,11 +129,19 @@ def test_fma_rounds_once(name):
     np.testing.assert_array_equal(actual, expected)
 
 
-def test_fma_of_float32_just_below_a_tie():
-    # The sum is 2^-63 below the middle of two floats; float64 rounds it to the middle, which would round up.
-    a, b, c = (np.array([x], np.float32) for x in (2.0**-17 * (1 + 2.0**-23), 1 - 2.0**-23, 128 + 2.0**-16))
-    assert np.float32(a.astype(np.float64) * b + c) > c
-    assert apply("fma.rn.f32 %d, %a, %b, %c;", a, b, c, result=np.float32) == c
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("f16", (-1940.0, -1489 * 2.0**-19, 353 * 2.0**-22)),  # float32 rounds it to the middle of two halves
+        ("f32", (2.0**-17 * (1 + 2.0**-23), 1 - 2.0**-23, 128 + 2.0**-16)),  # float64 to the middle of two float32
+        ("f64", (2.0**-53 * (1 + 2.0**-28), 1 - 2.0**-28, 1 + 2.0**-52)),  # and 106 bits to that of two float64
+    ],
+)
+def test_fma_just_beside_a_tie(name, numbers):
+    kind = {"f16": np.float16, "f32": np.float32, "f64": np.float64}[name]
+    a, b, c = (np.array([x], kind) for x in numbers)
+    assert (a[0], b[0], c[0]) == numbers
+    assert apply(f"fma.rn.{name} %d, %a, %b, %c;", a, b, c, result=kind) == exact_fma(*numbers, kind)
 
 
 @pytest.mark.parametrize("name", ["add", "sub", "mul", "div.rn", "div.full", "min", "max", "min.NaN", "max.NaN"])

@@ -44,6 +44,7 @@ def test_tf32_rounds_ties_away_and_keeps_19_bits():
     ("instruction", "values", "expected", "result"),
     [
         ("cvt.rzi.s32.f32", [2.7, -2.7, 3e9, -3e9, np.nan], [2, -2, 2**31 - 1, -(2**31), 0], np.int32),
+        ("cvt.rzi.s64.f32", [-2.7, 1e30, np.nan], [-2, 2**63 - 1, -(2**63)], np.int64),
         ("cvt.rni.s32.f32", [2.5, 3.5, -0.4], [2, 4, 0], np.int32),
         ("cvt.rmi.f32.f32", [2.5, -0.5], [2.0, -1.0], np.float32),
         ("cvt.rpi.f32.f32", [2.5, -0.5], [3.0, -0.0], np.float32),

@@ -76,10 +76,19 @@ def test_what_goes_wrong_is_reported_where_it_does(body, message):
     assert "CTA (0, 0, 0)" in str(error.value) and "PTX line" in str(error.value)
 
 
-def test_a_copy_is_there_after_its_wait():
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "cp.async.commit_group; cp.async.wait_group 0;",
+        "cp.async.wait_all;",
+        "cp.async.commit_group; cp.async.wait_all;",
+    ],
+)
+def test_a_copy_is_there_after_its_wait(wait):
     source = torch.arange(32, dtype=torch.int32)
-    run(COPY + "cp.async.wait_group 0; ld.shared.b32 %r4, [%r1]; st.global.b32 [%l1], %r4;", source, shared=128)
-    assert source.tolist() == list(range(32))
+    body = COPY.replace("cp.async.commit_group;", wait)
+    run(body + "ld.shared.b32 %r4, [%r1]; add.s32 %r4, %r4, 1; st.global.b32 [%l1], %r4;", source, shared=128)
+    assert source.tolist() == list(range(1, 33))
 
 
 @pytest.mark.parametrize("warps", ["together", "ascending", "descending", "shuffled", "straggling"])

@@ -182,9 +182,10 @@ def test_wgmma_of_transposed_operands(order):
     assert torch.equal(product_of(result).double(), a.T @ b)
 
 
-def test_wgmma_results_are_not_there_before_the_wait():
+@pytest.mark.parametrize("wait", ["", "wgmma.wait_group.sync.aligned 1;"], ids=["no wait", "a lax wait"])
+def test_wgmma_results_are_not_there_before_the_wait(wait):
     a = swizzled(torch.zeros(64, 64, dtype=torch.float16))
-    body = wgmma_body("f16", "", ", 0, 0", 1, 0, 0, "wgmma.wait_group.sync.aligned 1;")
+    body = wgmma_body("f16", "", ", 0, 0", 1, 0, 0, wait)
     with pytest.raises(EmulationError, match="%r0 is used while a wgmma still writes it"):
         run(body, a, a.clone(), torch.zeros(128, 32), shared=16384, threads=128)
 

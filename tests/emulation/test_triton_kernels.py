@@ -106,6 +106,43 @@ def test_a_prologue_and_statistics_in_every_format(rig, target, dtype, precision
     affine_act_matmul(rig, target, dtype, precision, order, count=False)
 
 
+@pytest.mark.emulation
+@on_each_target
+@pytest.mark.parametrize("order", ORDERS[1::2], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "precision"),
+    [
+        pytest.param(torch.float16, "ieee", id="float16"),
+        pytest.param(torch.bfloat16, "ieee", id="bfloat16"),
+        pytest.param(torch.float32, "tf32x3", id="tf32x3"),
+    ],
+)
+def test_convolutions_as_implicit_products(rig, target, dtype, precision, order):
+    x, w = normal(2, 10, 12, 40, dtype=dtype), normal(4, 4, 40, 24, dtype=dtype, seed=1)
+    s, t, dy = normal(40, seed=2), normal(40, seed=3), normal(2, 5, 6, 24, dtype=dtype, seed=4)
+    with rig.capture.emulated(target, order, count=False):
+        y = rig.sample_convolutions.conv2d(x, w, s, t, precision)
+        dw = rig.sample_convolutions.conv2d_weight_grad(dy, x, s, t, precision)
+    v = x.double() * s.double() + t.double()
+    z = torch.where(v > 0, v, 0.2 * v).permute(0, 3, 1, 2)
+    weight = w.double().permute(3, 2, 0, 1).requires_grad_()
+    exact = torch.nn.functional.conv2d(z, weight, stride=2, padding=1)
+    (exact_dw,) = torch.autograd.grad(exact, weight, dy.double().permute(0, 3, 1, 2))
+    unit = UNIT[precision if dtype == torch.float32 else str(dtype).removeprefix("torch.")]
+    assert max(errors(y, exact.detach().permute(0, 2, 3, 1))) <= 4 * unit
+    assert max(errors(dw, exact_dw.permute(2, 3, 1, 0))) <= 4 * unit
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize("target", ["sm_86", "sm_89", "sm_120"])
+@pytest.mark.parametrize(("dtype", "unit"), [(torch.float16, "float16"), (torch.bfloat16, "bfloat16")], ids=str)
+def test_other_targets_of_mma_sync(rig, target, dtype, unit):
+    a, b = normal(100, 112, dtype=dtype), normal(112, 72, dtype=dtype, seed=1)
+    with rig.capture.emulated(target):
+        y = rig.sample_kernels.matmul(a, b)
+    assert max(errors(y, a.double() @ b.double())) <= 2 * UNIT[unit]
+
+
 @on_each_target
 def test_moments_by_welford(rig, target):
     x = normal(100, 64) + 100
