@@ -134,11 +134,11 @@ def _affine_act_conv_kernel(
         shift = load_rows(shift_ptr, shift_stride, sample, channel, mask_m, mask_c, ROWS)
         z = activated(x, scale, shift, inside, negative_slope, ACTIVATION)
         w = load_weight(w_ptr, weight_tap, channel, offs_n, mask_k, C, CO, KH * KW, TRANSPOSED, FLAT, BLOCK_K)
-        acc = multiply_add(z, w, acc, PRECISION)
+        acc = multiply_add(z, w.to(x_ptr.dtype.element_ty), acc, PRECISION)
 
     mask = mask_m[:, None] & mask_n[None, :]
     if bias_ptr is not None:
-        bias = tl.load(bias_ptr + offs_n, mask=mask_n, other=0.0).to(tl.float32)
+        bias = tl.load(bias_ptr + offs_n, mask=mask_n, other=0.0).to(x_ptr.dtype.element_ty).to(tl.float32)
         acc = acc + bias[None, :]
     # x, not y, names the dtype: of pixels too the rounding to it comes first.
     y = activate(acc, output_slope, OUTPUT_ACTIVATION).to(x_ptr.dtype.element_ty)
@@ -199,10 +199,9 @@ def affine_act_conv(
     where = input.shape[2:], output_size, weight.shape[2:], stride, padding, transposed
     shape = geometry.correlation(input.shape[0], channels, out_channels, *where)
     y = geometry.empty_map(len(input), out_channels, output_size, input, torch.uint8 if pixels else None)
-    moments = torch.full((2, out_channels if statistics else 0), torch.nan, device=input.device)
-    mean, var = moments
+    mean, var = torch.empty((2, out_channels if statistics else 0), dtype=torch.float32, device=input.device)
     if y.numel() == 0:
-        return y, mean, var
+        return y, mean.fill_(torch.nan), var.fill_(torch.nan)
 
     family = configurations.family(input.device)
     how = precision(input.dtype, family)

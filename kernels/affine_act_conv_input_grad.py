@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from fastgan.kernels import configurations, geometry
 from fastgan.kernels.activation import activate_backward
-from fastgan.kernels.operands import affine, load_map, load_rows, load_vector, output_gradient
+from fastgan.kernels.operands import affine, as_maps, load_bias, load_map, load_rows, load_vector, output_gradient
 from fastgan.kernels.precision import multiply_add, precision
 from fastgan.kernels.sum_buffers import SumBuffers
 from fastgan.kernels.sums import finish_sums, finish_sums_by_sample
@@ -44,7 +44,7 @@ def _affine_act_conv_input_grad_kernel(
     gy_ptr,  # [N, height, width, C] or None
     gmean_ptr,  # float32 [C] or None
     gvar_ptr,  # float32 [C] or None
-    y_ptr,  # [N, height, width, C], read with gvar alone, or None
+    y_ptr,  # [N, height, width, C], read with gvar alone, there without gy for its dtype, or None
     mean_ptr,  # float32 [C], read with gvar alone, or None
     bias_ptr,  # [C], read with gvar alone, or None
     w_ptr,  # [CO, KH, KW, C], transposed [C, KH, KW, CO]
@@ -137,12 +137,12 @@ def _affine_act_conv_input_grad_kernel(
             load_vector(gmean_ptr, channel, mask_c),
             load_vector(gvar_ptr, channel, mask_c),
             load_vector(mean_ptr, channel, mask_c),
-            load_vector(bias_ptr, channel, mask_c),
+            load_bias(bias_ptr, channel, mask_c, gy_ptr, y_ptr),
             per_count,
             inside & mask_c[None, :],
-        ).to(w_ptr.dtype.element_ty)
+        )
         w = load_weight(w_ptr, weight_tap, channel, offs_n, mask_k, C, CO, KH * KW, TRANSPOSED, FLAT, BLOCK_K)
-        acc = multiply_add(dy, w, acc, PRECISION)
+        acc = multiply_add(as_maps(dy, gy_ptr, y_ptr), as_maps(w, gy_ptr, y_ptr), acc, PRECISION)
 
     mask = mask_m[:, None] & mask_n[None, :]
     offs = (((sample.to(tl.int64) * out_height + out_h) * out_width + out_w) * CO)[:, None] + offs_n[None, :]
@@ -259,7 +259,7 @@ def affine_act_conv_input_grad(
             geometry.channels_last(grad_output),
             geometry.dense(grad_mean),
             geometry.dense(grad_var),
-            geometry.channels_last(output) if grad_var is not None else None,
+            geometry.channels_last(output) if grad_var is not None or grad_output is None else None,
             geometry.dense(mean) if grad_var is not None else None,
             geometry.dense(bias) if grad_var is not None else None,
             geometry.channels_last(weight),

@@ -7,7 +7,7 @@ the kernel's taps times the channels of the large one, as dw lies in channels_la
 
 The small map of a convolution is dy and the large one z; of a transposed convolution it is the other way round. Both
 are formed in registers from what is stored (kernels/operands.py). Each split stores a partial sum in float32, the
-last arriver of a tile adds them in their order. How many there are is a function of the shape alone.
+last arriver of a tile adds them in their order. How many there are depends on the shape and the tiles alone.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from fastgan.kernels import configurations, geometry, workspace
 from fastgan.kernels.merging import is_last
-from fastgan.kernels.operands import activated, load_map, load_rows, load_vector, output_gradient
+from fastgan.kernels.operands import activated, load_bias, load_map, load_rows, load_vector, output_gradient
 from fastgan.kernels.precision import multiply_add, precision
 from fastgan.kernels.taps import swizzled
 from torch import Tensor
@@ -26,7 +26,9 @@ from torch import Tensor
 @triton.jit(do_not_specialize=["samples", "large_height", "large_width", "split_steps", "scale_stride", "shift_stride"])
 def _affine_act_conv_weight_grad_kernel(
     dw_ptr,  # [CS, KH * KW, CL]
+    db_ptr,  # [CS], sums of gy, not with TRANSPOSED, or None
     partial_ptr,  # float32 [splits, CS, KH * KW, CL], None for a single split
+    db_partial_ptr,  # float32 [splits, CS], None as partial_ptr or db_ptr
     counter_ptr,  # int32 [tiles], zeros, None for a single split
     gy_ptr,  # dy's map [N, H, W, channels] or None, as the next five in the input gradient
     gmean_ptr,
@@ -94,11 +96,12 @@ def _affine_act_conv_weight_grad_kernel(
     gmean = load_vector(gmean_ptr, dy_channel, dy_mask)
     gvar = load_vector(gvar_ptr, dy_channel, dy_mask)
     mean = load_vector(mean_ptr, dy_channel, dy_mask)
-    bias = load_vector(bias_ptr, dy_channel, dy_mask)
+    bias = load_bias(bias_ptr, dy_channel, dy_mask, gy_ptr, y_ptr)
 
     pixels = samples * (SMALL_HEIGHT * SMALL_WIDTH)
     first = split * split_steps
     acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    by_bias = tl.zeros((BLOCK_K, BLOCK_M) if db_ptr is not None else (1, 1), tl.float32)
     for step in range(first, tl.minimum(first + split_steps, tl.cdiv(pixels, BLOCK_K))):
         pixel = step * BLOCK_K + tl.arange(0, BLOCK_K)
         mask_k = pixel < pixels
@@ -122,6 +125,8 @@ def _affine_act_conv_weight_grad_kernel(
         gy = load_map(gy_ptr, offs_dy, inside_dy)
         y = load_map(y_ptr, offs_dy, inside_dy)
         dy = output_gradient(gy, y, gmean, gvar, mean, bias, per_count, inside_dy).to(x_ptr.dtype.element_ty)
+        if db_ptr is not None:
+            by_bias += gy.to(tl.float32)
         x = load_map(x_ptr, offs_z, inside_z)
         scale = load_rows(scale_ptr, scale_stride, sample, z_channel, mask_k, z_mask, ROWS)
         shift = load_rows(shift_ptr, shift_stride, sample, z_channel, mask_k, z_mask, ROWS)
@@ -133,15 +138,25 @@ def _affine_act_conv_weight_grad_kernel(
 
     mask = mask_m[:, None] & mask_n[None, :]
     offs = (offs_m * columns)[:, None] + offs_n[None, :]
+    mask_b = mask_m & (pid_n == 0)  # every tile of a row forms its sums, one writes them
     if partial_ptr is None:
         tl.store(dw_ptr + offs, acc.to(dw_ptr.dtype.element_ty), mask=mask)
+        if db_ptr is not None:
+            tl.store(db_ptr + offs_m, tl.sum(by_bias, 0).to(db_ptr.dtype.element_ty), mask=mask_b)
     else:
         tl.store(partial_ptr + split.to(tl.int64) * (CS * columns) + offs, acc, mask=mask)
+        if db_ptr is not None:
+            tl.store(db_partial_ptr + split * CS + offs_m, tl.sum(by_bias, 0), mask=mask_b)
         if is_last(counter_ptr + tile, tl.num_programs(1)):
             total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
             for other in range(0, tl.num_programs(1)):
                 total += tl.load(partial_ptr + tl.cast(other, tl.int64) * (CS * columns) + offs, mask=mask, other=0.0)
             tl.store(dw_ptr + offs, total.to(dw_ptr.dtype.element_ty), mask=mask)
+            if db_ptr is not None:
+                of_bias = tl.zeros((BLOCK_M,), tl.float32)
+                for other in range(0, tl.num_programs(1)):
+                    of_bias += tl.load(db_partial_ptr + other * CS + offs_m, mask=mask_b, other=0.0)
+                tl.store(db_ptr + offs_m, of_bias.to(db_ptr.dtype.element_ty), mask=mask_b)
 
 
 def affine_act_conv_weight_grad(
@@ -160,9 +175,12 @@ def affine_act_conv_weight_grad(
     padding: Sequence[int],
     kernel_size: Sequence[int],
     transposed: bool,
-) -> Tensor:
-    """Arguments and result as of `fastgan_C::affine_act_conv_weight_grad`; dw is channels_last.
+    dtype: torch.dtype | None = None,
+    bias_dtype: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """(dw, db): arguments and dw as of `fastgan_C::affine_act_conv_weight_grad`; dw is channels_last.
 
+    dtype: of dw, if not that of the maps. db is the sum of grad_output by channel in `bias_dtype`, None without one or without grad_output.
     Raises ValueError for more pixels than a grid counts.
     """
     like = grad_output if grad_output is not None else output
@@ -170,9 +188,16 @@ def affine_act_conv_weight_grad(
     samples, small_channels, *small_size = small.shape
     large_channels, large_size = large.shape[1], large.shape[2:]
     geometry.check_pixels(samples, small_size, large_size)
-    dw = geometry.empty_map(small_channels, large_channels, kernel_size, input)
-    if small.numel() == 0 or large.numel() == 0:
-        return dw.zero_()
+    dw = geometry.empty_map(small_channels, large_channels, kernel_size, input, dtype)
+    empty = small.numel() == 0 or large.numel() == 0
+    db = own_db = None
+    if bias_dtype is not None and grad_output is not None:
+        if transposed or empty:  # of a transposed convolution, taps meet a pixel of dy several times or never
+            db = grad_output.sum((0, 2, 3), dtype=torch.float32).to(bias_dtype)
+        else:
+            db = own_db = torch.empty(small_channels, dtype=bias_dtype, device=input.device)
+    if empty:
+        return dw.zero_(), db
 
     family = configurations.family(like.device)
     how = precision(input.dtype, family)
@@ -180,19 +205,23 @@ def affine_act_conv_weight_grad(
     config = configurations.for_weight_grad(family, how, small_channels, columns)
     tiles = triton.cdiv(small_channels, config.block_m) * triton.cdiv(columns, config.block_n)
     split_steps, splits = configurations.splits(samples * small_size[0] * small_size[1], config.block_k, tiles)
-    partial = counters = None
+    partial = db_partial = counters = None
     if splits > 1:
         partial = torch.empty((splits, *dw.shape), dtype=torch.float32, device=dw.device)
+        if own_db is not None:
+            db_partial = torch.empty((splits, small_channels), dtype=torch.float32, device=dw.device)
         counters = workspace.counters(tiles, dw.device)
     with torch.cuda.device_of(like):
         _affine_act_conv_weight_grad_kernel[(tiles, splits)](
             dw,
+            own_db,
             partial,
+            db_partial,
             counters,
             geometry.channels_last(grad_output),
             geometry.dense(grad_mean),
             geometry.dense(grad_var),
-            geometry.channels_last(output) if grad_var is not None else None,
+            geometry.channels_last(output) if grad_var is not None or grad_output is None else None,
             geometry.dense(mean) if grad_var is not None else None,
             geometry.dense(bias) if grad_var is not None else None,
             geometry.channels_last(input),
@@ -226,4 +255,4 @@ def affine_act_conv_weight_grad(
             num_warps=config.num_warps,
             num_stages=config.num_stages,
         )
-    return dw
+    return dw, db

@@ -59,6 +59,7 @@ _IEEE = _FLAT | {
     "narrow": Configuration(64, 16, 16, 8, 4, 3),
 }
 _FORWARD = _FLAT | {"wide": Configuration(128, 128, 32, 8, 8, 3), "few": Configuration(64, 64, 32, 8, 4, 3)}
+_HALF_AS_WIDE = {"wide": Configuration(128, 64, 32, 8, 8, 3)}
 # The input gradient reads two maps a step and has more to do afterwards.
 _FEW_GRAD = {"few": Configuration(64, 64, 32, 8, 8, 3)}
 _WEIGHT_GRAD = {
@@ -71,7 +72,7 @@ _TABLE = {
     ("forward", "tf32"): _FORWARD,
     ("forward", "ieee"): _IEEE,
     ("input_grad", "half"): _FLAT | _FEW_GRAD | {"wide": Configuration(128, 64, 64, 8, 8, 2)},
-    ("input_grad", "tf32"): _FLAT | _FEW_GRAD | {"wide": Configuration(128, 64, 32, 8, 8, 3)},
+    ("input_grad", "tf32"): _FLAT | _FEW_GRAD | _HALF_AS_WIDE,
     ("input_grad", "ieee"): _IEEE | {"wide": _FLAT["odd"], "few": _FLAT["odd"]},
     ("weight_grad", "half"): _WEIGHT_GRAD,
     ("weight_grad", "tf32"): _WEIGHT_GRAD,
@@ -133,8 +134,13 @@ def for_weight_grad(family: str, precision: str, rows: int, columns: int) -> Con
 
 
 def _table(op: str, family: str, precision: str) -> dict[str, Configuration]:
-    """The classes of one operator; with little shared memory two stages, and no wide tiles of 4 bytes an element."""
+    """The classes of one operator.
+
+    With little shared memory two stages, and no wide tiles of 4 bytes an element; sm_100 spills with the widest.
+    """
     table = _TABLE[op, precision]
+    if family == "sm_100" and op == "forward":
+        return table | _HALF_AS_WIDE
     if family not in _SMALL_SHARED:
         return table
     if precision != "half":

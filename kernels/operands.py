@@ -39,6 +39,24 @@ def load_vector(ptr, channel, mask_c):
 
 
 @triton.jit
+def as_maps(value, gy_ptr, y_ptr):
+    """`value` rounded to the dtype of the maps, which is that of the one of gy and y that is there."""
+    if gy_ptr is not None:
+        return value.to(gy_ptr.dtype.element_ty)
+    else:
+        return value.to(y_ptr.dtype.element_ty)
+
+
+@triton.jit
+def load_bias(ptr, channel, mask_c, gy_ptr, y_ptr):
+    """A bias as [1, channels] in float32, rounded to the dtype of the maps, None if ptr is."""
+    if ptr is None:
+        return None
+    else:
+        return as_maps(tl.load(ptr + channel, mask=mask_c, other=0.0), gy_ptr, y_ptr).to(tl.float32)[None, :]
+
+
+@triton.jit
 def load_map(ptr, offs, mask):
     """A block of a feature map, None if ptr is."""
     if ptr is None:

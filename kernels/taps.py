@@ -186,7 +186,7 @@ def load_weight(
     FLAT: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """One step's block [BLOCK_K, BLOCK_N] of the weight. weight_tap: [BLOCK_K] if FLAT, else one number."""
+    """One step's block [BLOCK_K, BLOCK_N] of the weight as stored. weight_tap: [BLOCK_K] if FLAT, else one number."""
     if TRANSPOSED:
         along_k = channel * (TAPS * CO) + weight_tap * CO
         offs = along_k[:, None] + offs_n[None, :]

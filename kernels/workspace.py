@@ -19,9 +19,10 @@ def counters(count: int, device: torch.device) -> Tensor:
     """int32 zeros, `count` of them or more, for one launch on the current stream of `device`."""
     stream = 0
     if device.type == "cuda":
-        if torch.cuda.is_current_stream_capturing():
-            return torch.zeros(count, dtype=torch.int32, device=device)
-        stream = torch.cuda.current_stream(device).cuda_stream
+        with torch.cuda.device(device):
+            if torch.cuda.is_current_stream_capturing():
+                return torch.zeros(count, dtype=torch.int32, device=device)
+            stream = torch.cuda.current_stream().cuda_stream
     have = _counters.get((device, stream))
     if have is None or have.numel() < count:
         have = torch.zeros(max(count, _LEAST), dtype=torch.int32, device=device)

@@ -160,10 +160,11 @@ def _chain_backward(operation: Operation) -> list[Launch]:
         reads_x = x if operation.arguments[10] != "none" or ds.count else None
         work = _convolution_work(dx if dx.count else x, gy if gy is not None else y, weight)
         found.append(_launch(f"{kernel} input grad", (*dy, weight, reads_x, *affine), (dx, ds, dt), **work))
+    with_bias = db if dw.count and not kernel.startswith("affine_act_conv_transpose2d") else None
     if dw.count:
         work = _convolution_work(x, gy if gy is not None else y, dw)
-        found.append(_launch(f"{kernel} weight grad", (*dy, x, *affine), (dw,), **work))
-    if db.count:
+        found.append(_launch(f"{kernel} weight grad", (*dy, x, *affine), (dw, with_bias), **work))
+    if db.count and with_bias is None:
         found.append(_launch(f"{kernel} bias grad", (gy,), (db,)))
     return found
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import triton_leaves
+from fastgan.ops import native_leaves, triton_leaves
 from fastgan.ops.cpu_passes import ACTIVATION, CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.reference import affine_act as pointwise
@@ -98,12 +98,16 @@ _LIBRARIES: list[torch.library.Library] = []  # their registrations last as long
 def _runner(op: ChainOperator) -> Callable:
     def run(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments):
         backend = backends.choose(op.name, input.device.type, input.dtype)
-        if backend in _WHOLE:
-            results = _forward_by(_WHOLE[backend], op, input, *_like_maps(input.dtype, weight, bias), *arguments)
+        leaves = _WHOLE.get(backend)
+        parameters = weight, bias
+        if leaves is None or not leaves.READS_WIDE:
+            parameters = _like_maps(input.dtype, weight, bias)
+        if leaves is not None:
+            results = _forward_by(leaves, op, input, *parameters, *arguments)
         elif backend == "aten":
-            results = _forward_by_aten(op, input, *_like_maps(input.dtype, weight, bias), *arguments)
+            results = _forward_by_aten(op, input, *parameters, *arguments)
         else:
-            results = op.definition(input, *_like_maps(input.dtype, weight, bias), *arguments)
+            results = op.definition(input, *parameters, *arguments)
         backends.note_ran(op.name, backend)
         return _beside(input, weight, results)
 
@@ -149,7 +153,7 @@ def _forward_by_aten(op: ChainOperator, input, weight, bias, scale, shift, activ
 
 
 # Namespaces of the leaves that run F and its gradients whole: the same names, arguments and results.
-_WHOLE = {"cpu": torch.ops.fastgan_C, "triton": triton_leaves}
+_WHOLE = {"cpu": native_leaves, "triton": triton_leaves}
 
 
 def _forward_by(leaves, op: ChainOperator, input, weight, bias, scale, shift, activation, negative_slope, *options):
@@ -208,7 +212,7 @@ def _like_saved_maps(arguments: tuple, saved: Saved) -> Saved:
 
 def _whole_backward_by(leaves, op: ChainOperator, *arguments) -> tuple[Tensor, ...]:
     grads, given, (activation, negative_slope), geometry, needed = _unpacked(arguments)
-    saved = _like_saved_maps(arguments, given)
+    saved = given if leaves.READS_WIDE else _like_saved_maps(arguments, given)
     by_input, by_weight, by_bias, by_scale, by_shift = needed
     affine = saved.scale, saved.shift, ACTIVATION[activation], negative_slope, geometry.stride, geometry.padding
     by_dy = *grads, saved.output, saved.mean, saved.bias
@@ -226,9 +230,17 @@ def _whole_backward_by(leaves, op: ChainOperator, *arguments) -> tuple[Tensor, .
             by_shift,
         )
     if by_weight:
-        dw = leaves.affine_act_conv_weight_grad(*by_dy, saved.input, *affine, geometry.kernel_size, op.transposed)
-    if by_bias and grads[0] is not None:
-        db = grads[0].sum((0, 2, 3))
+        dw, db = leaves.affine_act_conv_weight_grad(
+            *by_dy,
+            saved.input,
+            *affine,
+            geometry.kernel_size,
+            op.transposed,
+            dtype=given.weight.dtype,
+            bias_dtype=given.bias.dtype if by_bias else None,
+        )
+    elif by_bias:
+        db = native_leaves.bias_grad(grads[0], given.bias.dtype)
     results = [dx if by_input else None, dw, db, dscale if by_scale else None, dshift if by_shift else None]
     return _laid_out(results, grads, given)
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import triton_leaves
+from fastgan.ops import native_leaves, triton_leaves
 from fastgan.ops.cpu_passes import NATIVE_DTYPES, measured_fastest
 from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.reference.affine_act_conv import laid_out, layout
@@ -96,7 +96,7 @@ def _conv_transpose2d_by(leaves, input: Tensor, weight: Tensor, output_size, str
 def _conv2d_weight_grad_by(leaves, large: Tensor, small: Tensor, kernel_size, stride, padding) -> Tensor:
     dy = small, None, None, None, None, None
     z = large, *_NOTHING_AROUND[1:]
-    return leaves.affine_act_conv_weight_grad(*dy, *z, stride, padding, kernel_size, False)
+    return leaves.affine_act_conv_weight_grad(*dy, *z, stride, padding, kernel_size, False)[0]
 
 
 _ATEN = {
@@ -109,7 +109,7 @@ _LEAVES = {
     op: {
         "reference": _ATEN[op],
         "aten": _ATEN[op],
-        "cpu": functools.partial(_BY[op], torch.ops.fastgan_C),
+        "cpu": functools.partial(_BY[op], native_leaves),
         "triton": functools.partial(_BY[op], triton_leaves),
     }
     for op in _ATEN
