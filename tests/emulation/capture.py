@@ -107,7 +107,8 @@ def capture(on_launch: Callable[[Launch], None] = lambda launch: None) -> Iterat
 def emulated(target: str, order: Order = Order(), count: bool = True) -> Iterator[list[EmulatedLaunch]]:  # noqa: B008
     """Within the block, launches of Triton kernels are compiled for `target` and emulated at once, in place.
 
-    Memory that torch.empty and its kin give out within the block counts as uninitialised until it is written.
+    Memory that torch.empty and its kin give out within the block counts as uninitialised until it is written; not
+    what an operator of torch.library allocates inside, where no one can watch: call the launcher itself.
     """
     done: list[EmulatedLaunch] = []
     written = WrittenBytes()

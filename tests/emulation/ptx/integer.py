@@ -159,9 +159,9 @@ def _extract_field(d: Decoder) -> Execute:
         arrays = threads.arrays
         a = arrays[value]
         first, count = arrays[position] & np.uint32(255), arrays[length] & np.uint32(255)
-        last = np.minimum(first, bits - 1)
+        moved = np.minimum(first, bits - 1)
         # Beyond the highest bit follow copies of the sign, or zeros.
-        shifted = (a >> last.astype(kind.dtype)).view(unsigned)
+        shifted = (a >> moved.astype(kind.dtype)).view(unsigned)
         shifted = shifted if kind.kind == "s" else np.where(first >= bits, unsigned(0), shifted)
         full = unsigned((1 << bits) - 1)
         kept = np.where(

@@ -152,7 +152,7 @@ def _elect(d: Decoder) -> Execute:
 @opcode("fence", "membar")
 def _fence(d: Decoder) -> Execute:
     """Every store is seen by every later load here, through either proxy."""
-    d.ignore("proxy", "async", "async::generic", "async.shared::cta", "shared::cta", "global", "alias")
+    d.ignore("proxy", "async", "async::generic", "shared::cta", "global", "alias")
     d.ignore("acq_rel", "sc", "acquire", "release", "cta", "cluster", "gpu", "sys", "gl")
     return lambda threads, mask: None
 
