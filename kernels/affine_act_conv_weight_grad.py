@@ -180,7 +180,8 @@ def affine_act_conv_weight_grad(
 ) -> tuple[Tensor, Tensor | None]:
     """(dw, db): arguments and dw as of `fastgan_C::affine_act_conv_weight_grad`; dw is channels_last.
 
-    dtype: of dw, if not that of the maps. db is the sum of grad_output by channel in `bias_dtype`, None without one or without grad_output.
+    dtype: of dw, if not that of the maps. db is the sum of grad_output by channel in `bias_dtype`, None without one or
+    without grad_output.
     Raises ValueError for more pixels than a grid counts.
     """
     like = grad_output if grad_output is not None else output
