@@ -232,8 +232,8 @@ def affine_act_conv_input_grad(
     out_channels = weight.shape[0 if transposed else 1]
     where = size, input_size, weight.shape[2:], stride, padding, not transposed
     shape = geometry.correlation(samples, channels, out_channels, *where)
-    absent = weight.new_empty(0)
-    dx = geometry.empty_map(samples, out_channels, input_size, weight) if need_input else absent
+    absent = like.new_empty(0)
+    dx = geometry.empty_map(samples, out_channels, input_size, like) if need_input else absent
     if samples * out_channels * input_size[0] * input_size[1] == 0 or like.numel() == 0:
         zeros = [
             torch.zeros_like(each) if need else absent for each, need in ((scale, need_scale), (shift, need_shift))
@@ -241,7 +241,7 @@ def affine_act_conv_input_grad(
         return dx.zero_(), *zeros
 
     family = configurations.family(like.device)
-    how = precision(weight.dtype, family)
+    how = precision(like.dtype, family)
     config = configurations.for_convolution("input_grad", family, how, shape)
     by_sample = geometry.has_rows(scale, shift)
     plan = geometry.tile_plan(samples, shape.phase_pixels, config.block_m, by_sample)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastgan.bench.engines import OURS
+from fastgan.bench.gpu.compiled import compiled_kernels
 from fastgan.bench.gpu.devices import DEVICES, Device
 from fastgan.bench.gpu.floor import floor, listed
 from fastgan.bench.gpu.launches import Launch
@@ -19,7 +20,7 @@ NOTE = (
 
 
 def run(options: Options, machine: dict[str, Any], records: list[Record], notes: list[str], say: Say) -> None:
-    """One record a device and side, and one more a side with the list of launches."""
+    """One record a device and side, one more a side with the list of launches, and one of the compiled kernels."""
     batch, precision = options.batch or BATCH, options.precision
     sides: dict[str, list[Launch]] = {}
     for name in (OURS, STOCK):
@@ -29,6 +30,11 @@ def run(options: Options, machine: dict[str, Any], records: list[Record], notes:
     for device in DEVICES:
         records += [_record(f"{case}, {device.name}", batch, name, sides, machine, device) for name in sides]
     records += [_record(f"launches of a {case}", batch, name, sides, machine, None) for name in sides]
+    kernels = compiled_kernels()
+    title = f"occupancy of the compiled convolutions, {kernels['precision']}"
+    record = _record(title, kernels["batch"], OURS, sides, machine, None)
+    record["predicted"] = {"bytes": record["predicted"]["bytes"], "kernels": kernels["rows"]}
+    records.append(record)
     notes.append(NOTE)
 
 
@@ -66,7 +72,9 @@ def _record(case: str, batch: int, name: str, sides: dict[str, list[Launch]], ma
 
 
 def table(records: list[Record]) -> list[str]:
-    """Floors of one device; or the lists of launches, both sides'."""
+    """Floors of one device; or the lists of launches, both sides'; or how full the kernels leave each device."""
+    if "kernels" in records[0]["predicted"]:
+        return _occupancy(records[0]["predicted"]["kernels"])
     if "list" in records[0]["predicted"]:
         return [line for record in records for line in _list(record)]
     head = f"  {'backend':<22}{'predicted floor ms':>20}{'of the peer':>14}{'launches':>10}{'MB':>9}{'GFLOP':>9}"
@@ -78,6 +86,19 @@ def table(records: list[Record]) -> list[str]:
         numbers = f"{milliseconds:>20.3f}{share:>14.2f}{predicted['launches']:>10}{predicted['bytes'] / 1e6:>9.0f}"
         lines.append(f"{mark} {record['backend']:<22}{numbers}{predicted['gflop']:>9.0f}")
     return lines
+
+
+def _occupancy(rows: list[dict[str, Any]]) -> list[str]:
+    """Per launch and device: registers of a thread, and the share of a multiprocessor's warps."""
+    names = [device.name for device in DEVICES]
+    by_launch: dict[str, dict[str, str]] = {}
+    for row in rows:
+        cell = f"{row['registers']} regs {row['occupancy']:.2f}"
+        by_launch.setdefault(row["launch"], {})[row["device"]] = cell
+    lines = ["  " + f"{'compiled, registers of a thread and occupancy':<52}" + "".join(f"{name:>16}" for name in names)]
+    return lines + [
+        f"  {launch:<52}" + "".join(f"{cells[name]:>16}" for name in names) for launch, cells in by_launch.items()
+    ]
 
 
 def _list(record: Record) -> list[str]:

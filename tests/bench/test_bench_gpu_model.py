@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fastgan.bench.gpu.compiled import compiled_kernels
 from fastgan.bench.gpu.devices import DEVICES, occupancy
 from fastgan.bench.gpu.floor import floor, listed
 from fastgan.bench.gpu.launches import Launch, launches
@@ -116,3 +117,9 @@ def test_occupancy(device, registers, shared, warps, share):
 def test_data_sheets_are_named():
     assert all(device.source and device.gb_per_s < 10_000 for device in DEVICES)
     assert [device.target for device in DEVICES] == ["sm_80", "sm_90", "sm_89", "sm_100"]
+
+
+def test_compiled_kernels_fit_every_device_and_never_spill():
+    rows = compiled_kernels()["rows"]
+    assert {row["device"] for row in rows} == {device.name for device in DEVICES}
+    assert all(row["spills"] == 0 and 0 < row["occupancy"] <= 1 for row in rows)

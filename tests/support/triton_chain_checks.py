@@ -86,6 +86,27 @@ for _name, _dtypes, _kind, _rows, _activation, _samples, _channels, _size, _geom
 
 
 @check
+def wide_weights():
+    """Under autocast: the bits of weights rounded before, gradients in float32, the bias's with the weight's."""
+    for kind, dtype in itertools.product(OPS, (torch.float16, torch.bfloat16)):
+        case = make_case(kind, "per_channel", samples=3, channels=(8, 16), size=(6, 4), **_K4S2)
+        x, w, b, *affine = (t.detach().float() for t in case.tensors)
+        x = x.to(dtype)
+        runs = []
+        for wide in (True, False):
+            given = [x, *((w, b) if wide else (w.to(dtype), b.to(dtype))), *affine]
+            given = [t.clone().requires_grad_() for t in given]
+            with torch.autocast("cpu", dtype):
+                y, mean, var = case.run(*given)
+            runs.append([y, mean, var, *torch.autograd.grad(y.float().square().sum() + var.sum(), given)])
+        for i, (ours, rounded) in enumerate(zip(*runs, strict=True)):
+            if i in (4, 5):  # dw and db, which are stored in their own dtype
+                assert ours.dtype == torch.float32 and torch.equal(ours.to(dtype), rounded)
+            else:
+                assert torch.equal(ours, rounded)
+
+
+@check
 def many_tiles():
     """Enough tiles for groups of several, and several groups; the mean is 1e4 standard deviations."""
     generator = torch.Generator().manual_seed(0)
