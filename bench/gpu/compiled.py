@@ -11,7 +11,7 @@ _FILE = Path(__file__).with_name("resources.json")
 
 
 def compiled_kernels() -> dict[str, Any]:
-    """batch, precision, and rows: launch, target, registers of a thread, shared bytes and warps of a block, occupancy."""
+    """batch, precision, and rows: launch, target, device, registers of a thread, shared bytes, warps and occupancy."""
     content = json.loads(_FILE.read_text())
     devices = {device.target: device for device in DEVICES}
     for row in content["rows"]:
