@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from fastgan.bench import gate
 from fastgan.bench.engines import Backend
 from fastgan.bench.network import Arrays, fold
 
@@ -14,7 +15,8 @@ class Case:
     """
     suite, name, batch: as in records; task: what a backend must be able to do; job: for the engines, with the layers
     of "generator" (and "discriminator"); weights: of the generator "g/*" and discriminator "d/*"; inputs: the rest;
-    flops: of one image by direct convolution; expected: computes the answer in float64.
+    flops: of one image by direct convolution; expected: computes the answer in float64; device, precision: of all
+    engines.
     """
 
     suite: str
@@ -26,10 +28,18 @@ class Case:
     inputs: Arrays
     flops: int
     expected: Callable[["Case"], dict[str, np.ndarray]] = field(repr=False)
+    device: str = "cpu"
+    precision: str = "fp32"
+
+    @property
+    def tolerance(self) -> gate.Tolerance:
+        """What the gate allows."""
+        return gate.tolerance(self.precision, operator=self.suite == "ops")
 
     def work_for(self, backend: Backend, threads: int, waiting: str) -> tuple[dict[str, Any], Arrays]:
         """What a backend is given: folded weights where it wants them and the work is evaluation."""
         job = {**self.job, "task": self.task, "batch": self.batch, "threads": threads, "waiting": waiting}
+        job |= {"device": self.device, "precision": self.precision}
         weights = self.weights
         if backend.form == "folded" and self.task == "generator":
             plain = {name[2:]: array for name, array in weights.items()}

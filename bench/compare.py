@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fastgan.bench.engines import OURS
+from fastgan.bench.engines import OURS, is_ours
 from fastgan.bench.race import Record
 
 RELATIVE = 0.05
 ABSOLUTE_SECONDS = 30e-6
 ABSOLUTE_BYTES = 1 << 20
-_KEY = ("suite", "case", "batch", "waiting")
+_KEY = ("suite", "case", "batch", "waiting", "backend")
+_PLACE = {"device": "cpu", "precision": "fp32"}  # with what older results mean that do not say
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,18 @@ def compare(old: dict[str, Any], new: dict[str, Any], slack: Slack | None = None
 
 
 def _ours(result: dict[str, Any]) -> dict[tuple, Record]:
-    return {tuple(record[name] for name in _KEY): record for record in result["records"] if record["backend"] == OURS}
+    return {
+        (*(record[name] for name in _KEY), *(record.get(name, value) for name, value in _PLACE.items())): record
+        for record in result["records"]
+        if is_ours(record["backend"])
+    }
 
 
 def _title(key: tuple) -> str:
-    suite, case, batch, waiting = key
-    return f"{suite}, {case}, batch {batch}" + (", default waiting" if waiting == "default" else "")
+    suite, case, batch, waiting, backend, device, precision = key
+    named = "" if backend == OURS else f", {backend}"
+    place = "" if device == "cpu" else f", {device} {precision}"
+    return f"{suite}, {case}, batch {batch}{named}{place}" + (", default waiting" if waiting == "default" else "")
 
 
 def _judge(title: str, old: Record, new: Record, slack: Slack) -> tuple[str, bool]:

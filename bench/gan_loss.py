@@ -1,4 +1,4 @@
-"""gan_loss: our CPU operator against what people write by hand in stock torch, forward and backward."""
+"""gan_loss: our operator against what people write by hand in stock torch, forward and backward, in float32."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from fastgan.bench import gate
 from fastgan.bench.cases import Case
-from fastgan.bench.engines import OURS
+from fastgan.bench.engines import OURS, on_cuda
 from fastgan.bench.options import Options
+from fastgan.bench.place import fetched
 from fastgan.bench.race import Record, Say, records_of
 from fastgan.bench.timing import interleaved
 from fastgan.bench.worker import block
@@ -49,14 +50,20 @@ PASSES = ("whole", "d_loss")
 
 
 class Call:
-    """A function that is timed in this process."""
+    """A function that is timed in this process, with fastgan's backend of that name forced."""
 
-    def __init__(self, call: Callable[[], Any]):
-        self.call = call
+    def __init__(self, call: Callable[[], Any], device: str, backend: str):
+        self.call, self.backend = call, backend
+        self.waits = [torch.cuda.synchronize] if device == "cuda" else []
 
     def time(self, discard: int, seconds: float) -> float:
-        calls, taken = block(self.call, discard, seconds)
+        with backends.use_backend(self.backend):
+            calls, taken = block(self.call, discard, seconds, *self.waits)
         return taken / calls
+
+    def results(self) -> dict[str, Any]:
+        with backends.use_backend(self.backend):
+            return _named(self.call())
 
 
 def run(options: Options, rounds: int, machine: dict[str, Any], records: list[Record], say: Say) -> None:
@@ -65,26 +72,35 @@ def run(options: Options, rounds: int, machine: dict[str, Any], records: list[Re
     Pass `whole` is what a trainer with a monitor needs: both losses, the four statistics, and the gradients of
     d_loss; `d_loss` is that loss and its gradients alone.
     """
-    if native.ops_missing():
+    if options.device == "cpu" and native.ops_missing():
         return
     batches = (options.batch,) if options.batch else BATCHES
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with backends.use_backend("cpu"):
-            for which in PASSES:
-                for family in EAGER:
-                    say(f"ops, gan_loss {family}, {which}")
-                    for batch in batches:
-                        records += _case(which, family, batch, rounds, min(options.seconds, _SECONDS), machine)
+        for which in PASSES:
+            for family in EAGER:
+                say(f"ops, gan_loss {family}, {which}")
+                for batch in batches:
+                    seconds = min(options.seconds, _SECONDS)
+                    records += _case(which, family, batch, rounds, seconds, options.device, machine)
     finally:
         torch.set_num_threads(before)
 
 
-def calls(which: str, family: str, batch: int) -> dict[str, Callable[[], tuple[Tensor, ...]]]:
+def forced_backends(device: str) -> dict[str, str]:
+    """The names that ours has in records, with the backend that each forces."""
+    if device == "cpu":
+        return {OURS: "cpu"}
+    able = [name for name in on_cuda.FORCED if backends.why_not("gan_loss", name, device, torch.float32) is None]
+    return {OURS: "auto", **{f"{OURS}-{name}": name for name in able}}
+
+
+def calls(which: str, family: str, batch: int, device: str = "cpu") -> dict[str, Callable[[], tuple[Tensor, ...]]]:
     """Ours and the one by hand, on the same logits."""
     generator = torch.Generator().manual_seed(batch)
-    real, fake = (torch.randn(batch, 1, generator=generator).mul(2).requires_grad_() for _ in range(2))
+    drawn = (torch.randn(batch, 1, generator=generator).mul(2) for _ in range(2))
+    real, fake = (logits.to(device).requires_grad_() for logits in drawn)
 
     def eager(real: Tensor = real, fake: Tensor = fake) -> tuple[Tensor, ...]:
         d_loss = EAGER[family][0](real, fake)
@@ -110,15 +126,17 @@ def calls(which: str, family: str, batch: int) -> dict[str, Callable[[], tuple[T
     return {OURS: ours, EAGER_NAME: eager, "truth": truth}
 
 
-def _case(which: str, family: str, batch: int, rounds: int, seconds: float, machine: dict) -> list[Record]:
-    candidates = calls(which, family, batch)
-    truth = _named(candidates.pop("truth")())
-    verdicts = {name: gate.judge(_named(call()), truth) for name, call in candidates.items()}
-    timed = {name: Call(call) for name, call in candidates.items() if not verdicts[name].complaint}
+def _case(which: str, family: str, batch: int, rounds: int, seconds: float, device: str, machine: dict) -> list[Record]:
+    made = calls(which, family, batch, device)
+    truth = _named(made["truth"]())
+    entrants = {name: Call(made[OURS], device, backend) for name, backend in forced_backends(device).items()}
+    entrants[EAGER_NAME] = Call(made[EAGER_NAME], device, "auto")
+    verdicts = {name: gate.judge(entrant.results(), truth) for name, entrant in entrants.items()}
+    timed = {name: entrant for name, entrant in entrants.items() if not verdicts[name].complaint}
     taken = interleaved(timed, rounds, seconds)
-    case = Case("ops", f"gan_loss {family}, {which}", batch, "", {}, {}, {}, 0, lambda case: {})
+    case = Case("ops", f"gan_loss {family}, {which}", batch, "", {}, {}, {}, 0, lambda case: {}, device)
     return records_of(case, "passive", taken, verdicts, machine)
 
 
 def _named(results: tuple[Tensor, ...]) -> dict[str, Any]:
-    return {f"result {i}": result.detach().numpy() for i, result in enumerate(results)}
+    return {f"result {i}": fetched(result) for i, result in enumerate(results)}

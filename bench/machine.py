@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fastgan.bench import cuda_device
 
 from fastgan import native
 from fastgan._version import __version__
@@ -16,8 +17,12 @@ _TRIAD_FLOATS = 1 << 25  # 128 MiB an array: more than any cache here
 _PEAK_SECONDS = 0.1
 
 
-def machine(threads: int) -> dict[str, Any]:
-    """Facts and measured limits. `versions` grows as engines answer."""
+def machine(threads: int, device: str = "cpu", precision: str = "fp32") -> dict[str, Any]:
+    """Facts and measured limits; those of the CPU are None where the GPU, "gpu", computes.
+
+    `versions` grows as engines answer.
+    """
+    on_cpu = device == "cpu"
     return {
         "cpu": cpu_name(),
         "capability": None if native.ops_missing() else native.cpu_capability(),
@@ -29,8 +34,9 @@ def machine(threads: int) -> dict[str, Any]:
         "commit": commit(),
         "load_before": _load(),
         "load_after": None,
-        "fma_gflops": fma_gflops(threads),
-        "triad_gb_per_s": triad_gb_per_s(threads),
+        "fma_gflops": fma_gflops(threads) if on_cpu else None,
+        "triad_gb_per_s": triad_gb_per_s(threads) if on_cpu else None,
+        "gpu": None if on_cpu else cuda_device.facts(precision),
     }
 
 
@@ -38,6 +44,8 @@ def look_again(machine: dict[str, Any]) -> None:
     """Measure the peak once more: a neighbour that took a core at the start would flatter every share of it."""
     if machine.get("fma_gflops"):
         machine["fma_gflops"] = max(machine["fma_gflops"], fma_gflops(machine["threads"], 3))
+    if machine.get("gpu"):
+        cuda_device.look_again(machine["gpu"])
     machine["load_after"] = _load()
 
 

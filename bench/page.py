@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from fastgan.bench.engines import OURS
+from fastgan.bench.engines import OURS, is_ours
 from fastgan.bench.race import Record
 from fastgan.bench.report import by_case, conditions, ordered
 
@@ -84,7 +84,7 @@ def _row(record: Record, value: float | None, top: float) -> dict[str, Any]:
         ratio = 1 / ratio  # bytes or time as a share of the peer's
     return {
         "name": record["case"] if generate else record["backend"],
-        "ours": record["backend"] == OURS and not generate,
+        "ours": is_ours(record["backend"]) and not generate,
         "refused": None if value is not None else record["refused"] or "not measured",
         "value": "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
         "spread": f"{speed['p20']:.4g} to {speed['p80']:.4g}" if speed else "",

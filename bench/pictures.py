@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from fastgan.bench.engines import OURS
+from fastgan.bench.engines import is_ours
 from fastgan.bench.race import Record
 from fastgan.bench.report import by_case, ordered
 from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def _panel(axes: Axes, title: str, records: list[Record]) -> None:
     top = max(record["img_per_s"]["p80"] for record in records)
     for row, record in enumerate(records):
         speed = record["img_per_s"]
-        ours = record["backend"] == OURS
+        ours = is_ours(record["backend"])
         axes.barh(row, speed["p50"], height=0.72, color=_OURS if ours else _PEER)
         axes.plot([speed["p20"], speed["p80"]], [row, row], color=_INK, linewidth=1.2, alpha=0.7)
         axes.text(

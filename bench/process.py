@@ -35,10 +35,14 @@ def command(backend: Backend, python: str) -> list[str]:
     return [python, "-m", "fastgan.bench.worker", backend.module]
 
 
-def environment(threads: int, waiting: str) -> dict[str, str]:
-    """The environment of an engine with that many threads; waiting "passive" lets idle threads sleep at once."""
+def environment(threads: int, waiting: str, device: str = "cpu") -> dict[str, str]:
+    """The environment of an engine with that many threads; waiting "passive" lets idle threads sleep at once.
+
+    On "cuda" no library may take TF32 for float32; on "cpu" none sees a GPU.
+    """
     variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    variables |= {"TF_CPP_MIN_LOG_LEVEL": "2", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    variables |= {"TF_CPP_MIN_LOG_LEVEL": "2", "JAX_PLATFORMS": "cpu"}
+    variables |= {"NVIDIA_TF32_OVERRIDE": "0"} if device == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
     if waiting == "passive":
         variables |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "KMP_", "MKL_"))}
@@ -55,6 +59,7 @@ class EngineProcess:
         waiting: str,
         python: str | None = None,
         extra: dict[str, str] | None = None,
+        device: str = "cpu",
     ):
         self.backend = backend
         self.versions: dict[str, str] = {}
@@ -64,7 +69,7 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env={**environment(threads, waiting), **(extra or {})},
+            env={**environment(threads, waiting, device), **(extra or {})},
             start_new_session=True,  # Ctrl-C is for the benchmark, which then ends its engines
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from fastgan.bench import gate, roofline
 from fastgan.bench.cases import Case
-from fastgan.bench.engines import OURS, Backend
+from fastgan.bench.engines import Backend, is_ours
 from fastgan.bench.machine import look_again
 from fastgan.bench.options import Options
 from fastgan.bench.process import EngineError, EngineProcess
@@ -29,7 +29,7 @@ def started(backends: Sequence[Backend], options: Options, waiting: str) -> Iter
     try:
         for backend in backends:
             python = options.peer_python if backend.foreign else None
-            engines[backend.name] = EngineProcess(backend, options.threads, waiting, python)
+            engines[backend.name] = EngineProcess(backend, options.threads, waiting, python, device=options.device)
         yield engines
     finally:
         for engine in engines.values():
@@ -95,11 +95,12 @@ def _through_the_gate(
     def judged(engine: EngineProcess) -> gate.Verdict:
         try:
             engine.prepare(*case.work_for(engine.backend, threads, waiting))
-            return gate.judge(engine.check(), expected)
+            return gate.judge(engine.check(), expected, case.tolerance)
         except EngineError as error:
             return gate.Verdict(float("inf"), f"cannot run: {error}")
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # On a GPU one after the other: cuDNN and compilers choose by timing, and would time each other.
+    with ThreadPoolExecutor(1 if case.device == "cuda" else os.cpu_count()) as pool:
         try:
             return dict(zip(engines, pool.map(judged, engines.values()), strict=True))
         except KeyboardInterrupt:  # the pool waits for its threads, and those for answers
@@ -122,7 +123,7 @@ def records_of(
 ) -> list[Record]:
     """One record a backend; those that were refused have no speed but the reason."""
     seconds = {name: values for name, values in seconds.items() if values}
-    peers = [name for name in seconds if name != OURS]
+    peers = [name for name in seconds if not is_ours(name)]
     speed = {name: percentiles([case.batch / each for each in values]) for name, values in seconds.items()}
     best = max(peers, key=lambda name: speed[name]["p50"], default=None)
     records = []
@@ -133,6 +134,8 @@ def records_of(
             "batch": case.batch,
             "backend": name,
             "waiting": waiting,
+            "device": case.device,
+            "precision": case.precision,
             "img_per_s": speed.get(name),
             "best_peer": best,
             "ratio_to_best_peer": ratio(seconds[name], seconds[best]) if best and name in seconds else None,

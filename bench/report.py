@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastgan.bench.engines import OURS
+from fastgan.bench.engines import is_ours
 from fastgan.bench.race import Record
 from fastgan.bench.suites import generate, gpu_model, memory
 
@@ -20,14 +20,34 @@ def text(result: dict[str, Any]) -> str:
 
 
 def conditions(machine: dict[str, Any]) -> str:
-    """The machine in two lines."""
+    """The machine in two lines, with a GPU in three."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     peak = f"FMA peak {machine['fma_gflops']:.0f} GFLOP/s" if machine["fma_gflops"] else "FMA peak not measured"
+    limits = f"{peak}, memory {machine['triad_gb_per_s']:.0f} GB/s, " if machine["triad_gb_per_s"] else ""
+    gpu = f"{_gpu(machine['gpu'])}\n" if machine.get("gpu") else ""
     return (
-        f"{machine['cpu']}, {machine['threads']} threads, capability {machine['capability'] or 'none'}, {peak}, "
-        f"memory {machine['triad_gb_per_s']:.0f} GB/s, load {_loads(machine)}\n"
+        f"{gpu}{machine['cpu']}, {machine['threads']} threads, capability {machine['capability'] or 'none'}, "
+        f"{limits}load {_loads(machine)}\n"
         f"{versions}; Python {machine['python']}, {machine['system']}, commit {machine['commit'] or 'unknown'}"
     )
+
+
+def _gpu(gpu: dict[str, Any]) -> str:
+    """What is known of the GPU; what nvidia-smi did not tell is left out."""
+    facts = [
+        gpu["name"],
+        f"compute capability {gpu['compute_capability']}, {gpu['multiprocessors']} SMs, {gpu['memory_gb']:.0f} GB",
+        f"{gpu['precision']} matmul peak {gpu['matmul_tflops']:.1f} TFLOP/s, copy {gpu['copy_gb_per_s']:.0f} GB/s",
+        *(
+            f"{what} {gpu[now]:.0f} of {gpu[most]:.0f} MHz"
+            for what, now, most in (("SM", "sm_mhz", "sm_mhz_max"), ("memory", "memory_mhz", "memory_mhz_max"))
+            if gpu[now] and gpu[most]
+        ),
+        f"power limit {gpu['power_limit_w']:.0f} W" if gpu["power_limit_w"] else None,
+        f"driver {gpu['driver']}" if gpu["driver"] else None,
+        f"CUDA {gpu['cuda']}, cuDNN {gpu['cudnn']}",
+    ]
+    return ", ".join(fact for fact in facts if fact)
 
 
 def _loads(machine: dict[str, Any]) -> str:
@@ -62,7 +82,7 @@ def speed_table(records: list[Record]) -> list[str]:
         ratio = f"{record['ratio_to_best_peer']:.2f}" if record["ratio_to_best_peer"] is not None else "-"
         share = f"{record['roofline_fraction']:.2f}" if record["roofline_fraction"] is not None else "-"
         numbers = f"{speed['p50']:>9.1f}{speed['p20']:>9.1f}{speed['p80']:>9.1f}{ratio:>14}{share:>13}"
-        mark = "*" if record["backend"] == OURS else " "
+        mark = "*" if is_ours(record["backend"]) else " "
         lines.append(f"{mark} {record['backend']:<22}{numbers}{record['max_rel_err']:>12.1e}")
     return lines
 

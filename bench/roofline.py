@@ -35,5 +35,12 @@ def fraction(img_per_s: float, flops_per_image: float, machine: dict[str, Any]) 
 
     None where no peak is known or nothing is multiplied.
     """
-    peak = machine["fma_gflops"]
-    return img_per_s * flops_per_image / (peak * 1e9) if peak and flops_per_image else None
+    peak = peak_flops(machine)
+    return img_per_s * flops_per_image / peak if peak and flops_per_image else None
+
+
+def peak_flops(machine: dict[str, Any]) -> float | None:
+    """Operations a second that were measured: of matrix products on the GPU where one computes, else on the CPU."""
+    if gpu := machine.get("gpu"):
+        return gpu["matmul_tflops"] * 1e12
+    return machine["fma_gflops"] * 1e9 if machine["fma_gflops"] else None

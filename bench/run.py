@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastgan.bench.engines import BY_NAME, OURS, Backend, missing
+from fastgan.bench.engines import Backend, is_ours, missing, on_cuda
 from fastgan.bench.machine import machine as machine_facts
-from fastgan.bench.options import Options, peer_names
+from fastgan.bench.options import Options, backends_on, peer_names
 from fastgan.bench.race import Record, Say, race_all
 from fastgan.bench.roofline import mark
 from fastgan.bench.suites import generate, generator, gpu_model, memory, ops, train_step
+
+from fastgan.device import resolve_device
 
 FORMAT = "bench/1"
 _ROUNDS = {"quick": 5, "generator": 7, "train-step": 7}
@@ -20,9 +22,11 @@ def run(options: Options, say: Say = lambda text: None) -> dict[str, Any]:
     """Run a suite and return its result: format, command line's options, machine, notes and records.
 
     An interruption (KeyboardInterrupt) ends it early: the result has "interrupted" true and the records so far.
+    Raises ValueError where the device of the options is not there.
     """
+    resolve_device(options.device)
     say("measuring the peak of this machine")
-    machine = machine_facts(options.threads)
+    machine = machine_facts(options.threads, options.device, options.precision)
     result: dict[str, Any] = {"format": FORMAT, "suite": options.suite, "options": _json(options), "machine": machine}
     records: list[Record] = []
     notes: list[str] = []
@@ -37,13 +41,16 @@ def run(options: Options, say: Say = lambda text: None) -> dict[str, Any]:
 
 
 def chosen(options: Options, notes: list[str]) -> list[Backend]:
-    """Ours and the peers to run; each that is not installed adds its line to `notes`."""
-    names = peer_names(options.peers)
-    backends = [BY_NAME[OURS]]
-    for name in names:
-        backend = BY_NAME[name]
-        if said := missing(backend, options.peer_python if backend.foreign else None):
-            notes.append(f"{name}: {said}")
+    """Ours and the peers to run; each that cannot run here adds its line to `notes`."""
+    rows = {backend.name: backend for backend in backends_on(options.device)}
+    names = [name for name in rows if is_ours(name)] + list(peer_names(options.peers, options.device))
+    backends = []
+    for backend in map(rows.get, names):
+        said = missing(backend, options.peer_python if backend.foreign else None)
+        if said is None and options.device == "cuda":
+            said = on_cuda.unfit(backend, options.precision)
+        if said:
+            notes.append(f"{backend.name}: {said}")
         else:
             backends.append(backend)
     return backends

@@ -15,21 +15,27 @@ from .protocol import receive, send
 _WARM = 10.0  # seconds of discarded calls after which an engine is as warm as it gets
 
 
-def block(call: Callable[[], Any], discard: int, seconds: float) -> tuple[int, float]:
-    """Discard some calls, then call for at least `seconds`: (calls, seconds they took)."""
+def block(
+    call: Callable[[], Any], discard: int, seconds: float, synchronise: Callable[[], Any] = lambda: None
+) -> tuple[int, float]:
+    """Discard some calls, then call for at least `seconds`: (calls, seconds they took).
+
+    synchronise: waits for what the calls have launched; called before the first that counts and after the last.
+    """
     start = time.perf_counter()
     for _ in range(discard):
         call()
         if time.perf_counter() - start > _WARM:
             break
-    calls = 0
+    synchronise()
+    calls, elapsed = 0, 0.0
     start = time.perf_counter()
-    while True:
+    while calls == 0 or elapsed < seconds:
         call()
         calls += 1
         elapsed = time.perf_counter() - start
-        if elapsed >= seconds:
-            return calls, elapsed
+    synchronise()
+    return calls, time.perf_counter() - start
 
 
 def serve(module_name: str) -> None:
@@ -53,7 +59,8 @@ def serve(module_name: str) -> None:
                 out = engine.check()
             elif header["do"] == "time":
                 engine.reset()
-                calls, seconds = block(engine.call, header["discard"], header["seconds"])
+                waits = [engine.synchronise] if hasattr(engine, "synchronise") else []
+                calls, seconds = block(engine.call, header["discard"], header["seconds"], *waits)
                 answer = {"calls": calls, "seconds": seconds}
             elif header["do"] == "measure":
                 answer = {"measured": engine.measure()}

@@ -29,19 +29,19 @@ class Backend:
     foreign: bool = False
 
 
-_EVERY = (GENERATOR, TRAIN_STEP, TRAIN_STEP_R1)
+EVERY = (GENERATOR, TRAIN_STEP, TRAIN_STEP_R1)
 _ONNX = {"packages": ("onnx", "onnxruntime", "onnxscript"), "install": "onnx onnxscript onnxruntime"}
 _OPENVINO = {"packages": ("onnx", "onnxscript", "openvino"), "install": "onnx onnxscript openvino"}
 _TENSORFLOW = {"packages": ("tensorflow",), "install": "tensorflow-cpu", "foreign": True, "form": "folded"}
 _JAX = {"packages": ("jax",), "install": "jax", "foreign": True, "form": "folded"}
 
 BACKENDS = (
-    Backend(OURS, "ours", _EVERY),
-    Backend("eager", "torch_eager", _EVERY, options={"layout": "nchw"}),
-    Backend("channels-last", "torch_eager", _EVERY, options={"layout": "nhwc"}),
+    Backend(OURS, "ours", EVERY),
+    Backend("eager", "torch_eager", EVERY, options={"layout": "nchw"}),
+    Backend("channels-last", "torch_eager", EVERY, options={"layout": "nhwc"}),
     Backend("channels-last-folded", "torch_eager", (GENERATOR,), form="folded", options={"layout": "nhwc"}),
     # The compiler has no second derivatives, so no R1.
-    Backend("compile", "torch_compile", _EVERY[:2], options={"layout": "nhwc", "mode": "default"}),
+    Backend("compile", "torch_compile", EVERY[:2], options={"layout": "nhwc", "mode": "default"}),
     Backend(
         "compile-folded",
         "torch_compile",
@@ -52,18 +52,23 @@ BACKENDS = (
     Backend(
         "max-autotune",
         "torch_compile",
-        _EVERY[:2],
+        EVERY[:2],
         form="folded",
         options={"layout": "nhwc", "mode": "max-autotune"},
         rare=True,
     ),
     Backend("onnxruntime", "onnx_runtime", (GENERATOR,), form="folded", **_ONNX),
     Backend("openvino", "open_vino", (GENERATOR,), form="folded", **_OPENVINO),
-    Backend("tensorflow", "tensor_flow", _EVERY, options={"xla": False}, **_TENSORFLOW),
-    Backend("tensorflow-xla", "tensor_flow", _EVERY, options={"xla": True}, **_TENSORFLOW),
-    Backend("jax", "jax_xla", _EVERY, **_JAX),
+    Backend("tensorflow", "tensor_flow", EVERY, options={"xla": False}, **_TENSORFLOW),
+    Backend("tensorflow-xla", "tensor_flow", EVERY, options={"xla": True}, **_TENSORFLOW),
+    Backend("jax", "jax_xla", EVERY, **_JAX),
 )
 BY_NAME = {backend.name: backend for backend in BACKENDS}
+
+
+def is_ours(name: str) -> bool:
+    """Whether a backend of this name is fastgan: as it is called by default, or with a choice forced."""
+    return name == OURS or name.startswith(f"{OURS}-")
 
 
 def missing(backend: Backend, python: str | None = None) -> str | None:

@@ -1,9 +1,9 @@
-"""fastgan: the frozen generator, and the stock training loop on fused modules."""
+"""fastgan: the frozen generator or the model itself in evaluation, and the stock training loop on fused modules."""
 
 from typing import Any
 
 import torch
-from fastgan.bench.engines.torch_eager import GeneratorEngine, TrainingEngine
+from fastgan.bench.engines.torch_eager import GeneratorEngine, TrainingEngine, laid_out
 from fastgan.bench.network import Arrays
 from torch import nn
 
@@ -14,10 +14,25 @@ from fastgan.models import Generator
 
 
 class FrozenEngine(GeneratorEngine):
+    """Option "batch_invariant": as of `freeze`."""
+
     def model(self, stock: nn.Module, job: dict[str, Any]) -> nn.Module:
         generator = Generator(**job["model"])
         load(generator, stock)
-        return freeze(generator, output="float")
+        batch_invariant = job["options"].get("batch_invariant", True)
+        return freeze(generator.to(self.place.device), "float", batch_invariant, self.place.precision)
+
+    def versions(self) -> dict[str, str]:
+        return {**super().versions(), "fastgan": __version__}
+
+
+class ModelEngine(GeneratorEngine):
+    """`fastgan.models.Generator` as it is after training, in evaluation."""
+
+    def model(self, stock: nn.Module, job: dict[str, Any]) -> nn.Module:
+        generator = Generator(**job["model"]).eval()
+        load(generator, stock)
+        return laid_out(generator.to(self.place.device), job)
 
     def versions(self) -> dict[str, str]:
         return {**super().versions(), "fastgan": __version__}
@@ -25,7 +40,7 @@ class FrozenEngine(GeneratorEngine):
 
 class FusedTraining(TrainingEngine):
     def model(self, stock: nn.Module, job: dict[str, Any]) -> nn.Module:
-        return fuse_(stock)
+        return fuse_(laid_out(stock, job))
 
     def versions(self) -> dict[str, str]:
         return {**super().versions(), "fastgan": __version__}
@@ -42,5 +57,8 @@ def load(generator: nn.Module, stock: nn.Module) -> None:
             mine.copy_(value)
 
 
-def prepare(job: dict[str, Any], arrays: Arrays) -> FrozenEngine | FusedTraining:
-    return (FrozenEngine if job["task"] == "generator" else FusedTraining)(job, arrays)
+def prepare(job: dict[str, Any], arrays: Arrays) -> FrozenEngine | ModelEngine | FusedTraining:
+    """Option "frozen", False: the model itself."""
+    if job["task"] != "generator":
+        return FusedTraining(job, arrays)
+    return (FrozenEngine if job["options"].get("frozen", True) else ModelEngine)(job, arrays)

@@ -148,6 +148,7 @@ def _make_run(path: Path, options: Options) -> Run:
 def _records(count: int, ways: dict, seconds: dict, refused: dict, error: float | None, machine: dict) -> list[Record]:
     speed = {name: percentiles([count / each for each in values]) for name, values in seconds.items() if values}
     fixed = {"suite": "generate", "batch": count, "waiting": "passive", "best_peer": MEMORY, "machine": machine}
+    fixed |= {"device": "cpu", "precision": "fp32"}
 
     def share(name: str) -> float | None:
         return ratio(seconds[name], seconds[MEMORY]) if seconds.get(name) and seconds.get(MEMORY) else None

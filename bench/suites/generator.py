@@ -37,6 +37,8 @@ def _case(options: Options, batch: int, classes: int) -> Case:
         inputs=inputs,
         flops=generator_flops(layers),
         expected=expected,
+        device=options.device,
+        precision=options.precision,
     )
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import torch
 from fastgan.bench import gan_loss
 from fastgan.bench.cases import Case
-from fastgan.bench.engines import OURS, Backend
+from fastgan.bench.engines import OURS, Backend, is_ours, on_cuda
 from fastgan.bench.engines.operator import forward, named
 from fastgan.bench.options import Options
 from fastgan.bench.race import Record, Say, race_all
 from torch import nn
 
 from fastgan import backends
+from fastgan.device import DTYPES
 from fastgan.models import Discriminator, Generator
 
 BATCH = 64
@@ -25,13 +26,20 @@ BACKENDS = (
     Backend("aten", "operator", (TASK,), options={"backend": "aten"}),
     Backend("stock torch", "operator", (TASK,), options={"backend": "reference"}),
 )
+BACKENDS_ON_CUDA = (
+    Backend(OURS, "operator", (TASK,), options={"backend": "auto"}),
+    *(Backend(f"{OURS}-{name}", "operator", (TASK,), options={"backend": name}) for name in on_cuda.FORCED),
+    Backend("stock torch", "operator", (TASK,), options={"backend": "reference"}),
+    Backend("stock torch tuned", "operator", (TASK,), options={"backend": "reference", "cudnn_benchmark": True}),
+)
 
 
 def run(options: Options, machine: dict[str, Any], records: list[Record], notes: list[str], say: Say) -> None:
     """All layers and passes, then gan_loss; the shapes on which we lose are added to `notes`."""
     rounds = options.rounds or ROUNDS
+    rows = on_cuda.fit(BACKENDS_ON_CUDA, options.precision, notes) if options.device == "cuda" else BACKENDS
     try:
-        race_all(cases(options), BACKENDS, options, rounds, machine, records, say)
+        race_all(cases(options), rows, options, rounds, machine, records, say)
         gan_loss.run(options, rounds, machine, records, say)
     finally:
         notes += losers(records)
@@ -40,10 +48,11 @@ def run(options: Options, machine: dict[str, Any], records: list[Record], notes:
 def losers(records: list[Record]) -> list[str]:
     """One line for each case on which a peer is faster."""
     return [
-        f"slower than {record['best_peer']} on {record['case']}, batch {record['batch']}: "
+        ("" if record["backend"] == OURS else f"{record['backend']}: ")
+        + f"slower than {record['best_peer']} on {record['case']}, batch {record['batch']}: "
         f"{record['ratio_to_best_peer']:.2f} of its speed"
         for record in records
-        if record["backend"] == OURS
+        if is_ours(record["backend"])
         and record["waiting"] == "passive"
         and record["ratio_to_best_peer"] is not None
         and record["ratio_to_best_peer"] < 1
@@ -58,7 +67,7 @@ def cases(options: Options) -> list[Case]:
         for layer in layers(preset, size, channels, options.width):
             found.setdefault(_name(layer), layer)
     batch = options.batch or BATCH
-    return [_case(name, layer, which, batch) for name, layer in found.items() for which in PASSES]
+    return [_case(name, layer, which, batch, options) for name, layer in found.items() for which in PASSES]
 
 
 def layers(preset: str, size: tuple[int, int], channels: int, width: int) -> list[dict[str, Any]]:
@@ -107,22 +116,29 @@ def _name(layer: dict[str, Any]) -> str:
     return f"{kind} {layer['inner']} to {layer['outer']}, {sizes}" + (", statistics" if layer["statistics"] else "")
 
 
-def _case(name: str, layer: dict[str, Any], which: str, batch: int) -> Case:
+def _case(name: str, layer: dict[str, Any], which: str, batch: int, options: Options) -> Case:
     random = np.random.default_rng(0)
+    dtype = DTYPES[options.precision]
 
     def normal(*shape: int) -> np.ndarray:
         return random.standard_normal(shape, dtype=np.float32)
 
+    def rounded(*shape: int) -> np.ndarray:
+        """Numbers that the precision has, so that an engine reads what the float64 reference reads."""
+        array = normal(*shape)
+        return array if dtype == torch.float32 else torch.from_numpy(array).to(dtype).float().numpy()
+
     ends = (layer["inner"], layer["outer"]) if layer["transposed"] else (layer["outer"], layer["inner"])
-    inputs = {"x": normal(batch, layer["inner"], *layer["input_size"]), "weight": normal(*ends, *layer["kernel"])}
+    inputs = {"x": rounded(batch, layer["inner"], *layer["input_size"]), "weight": rounded(*ends, *layer["kernel"])}
     if not layer["plain_input"]:
         inputs |= {"scale": 1 + 0.2 * normal(1, layer["inner"]), "shift": 0.2 * normal(1, layer["inner"])}
     if which != "forward":
-        inputs["grad_output"] = normal(batch, layer["outer"], *layer["output_size"])
+        inputs["grad_output"] = rounded(batch, layer["outer"], *layer["output_size"])
     small = layer["input_size"] if layer["transposed"] else layer["output_size"]
     flops = 2 * layer["inner"] * layer["outer"] * int(np.prod(layer["kernel"])) * int(np.prod(small))
     job = {"layer": layer, "pass": which}
-    return Case("ops", f"{name}, {which}", batch, TASK, job, {}, inputs, flops, expected)
+    place = options.device, options.precision
+    return Case("ops", f"{name}, {which}", batch, TASK, job, {}, inputs, flops, expected, *place)
 
 
 def expected(case: Case) -> dict[str, np.ndarray]:

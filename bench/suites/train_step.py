@@ -39,6 +39,8 @@ def _case(options: Options, batch: int, r1: bool) -> Case:
         inputs=inputs,
         flops=step_flops(generator, discriminator, r1),
         expected=expected,
+        device=options.device,
+        precision=options.precision,
     )
 
 

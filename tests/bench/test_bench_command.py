@@ -9,7 +9,7 @@ import pytest
 from fastgan.bench import engines
 from fastgan.bench import run as bench_run
 from fastgan.bench.engines import BY_NAME, OURS, missing
-from fastgan.bench.options import Options, peer_names
+from fastgan.bench.options import SUITES, Options, peer_names
 from fastgan.bench.run import chosen
 
 from fastgan.cli.app import run
@@ -21,6 +21,8 @@ RECORD = {
     "batch": int,
     "backend": str,
     "waiting": str,
+    "device": str,
+    "precision": str,
     "img_per_s": dict,
     "best_peer": str,
     "ratio_to_best_peer": float,
@@ -197,7 +199,7 @@ def test_a_wrong_fastgan_is_a_failure(tmp_path, capsys, monkeypatch, result):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["speed"], "SUITE must be one of quick, generator, train-step, memory, generate, ops or compare, got 'speed'"),
+        (["speed"], f"SUITE must be one of {', '.join(SUITES)} or compare, got 'speed'"),
         (["generator", "--peers", "eager,tensorlow"], "got 'tensorlow'"),
         (["generator", "--peers", ","], "peers must be"),
         (["generator", "--rounds", "0"], "--rounds"),
