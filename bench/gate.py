@@ -28,7 +28,7 @@ class Tolerance:
 # was seen to make on these networks (docs/bench.md); images in bf16 do not pass for fp16.
 _NETWORKS = {
     "fp32": Tolerance(largest=1e-4, norm=1e-4, losses=1e-4, moved=1e-3, apart=0.2, strays=0),
-    "fp16": Tolerance(largest=1.4e-2, norm=2.5e-3, losses=1e-3, moved=1e-3, apart=0.4, strays=1),
+    "fp16": Tolerance(largest=1.4e-2, norm=2.5e-3, losses=1e-3, moved=4e-3, apart=0.4, strays=1),
     "bf16": Tolerance(largest=8e-2, norm=1.6e-2, losses=6e-3, moved=6e-3, apart=0.6, strays=2),
 }
 # One operator rounds once or twice.

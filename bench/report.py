@@ -59,7 +59,8 @@ def by_case(records: list[Record]) -> dict[str, list[Record]]:
     groups: dict[str, list[Record]] = {}
     for record in records:
         waiting = ", engines wait as they do by default" if record.get("waiting") == "default" else ""
-        title = f"{record['suite']}, {record['case']}, batch {record['batch']}{waiting}"
+        place = f", {record['device']} {record['precision']}" if record.get("device", "cpu") != "cpu" else ""
+        title = f"{record['suite']}, {record['case']}, batch {record['batch']}{place}{waiting}"
         if record["suite"] == "generate":  # its cases are what is compared
             title = f"generate, {record['batch']} images"
         groups.setdefault(title, []).append(record)

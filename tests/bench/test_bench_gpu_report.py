@@ -113,6 +113,7 @@ def test_ours_with_a_choice_forced_is_no_peer(machine):
     assert {record["backend"]: record["ratio_to_best_peer"] for record in found}["fastgan-graph"] == pytest.approx(2)
     assert all((record["device"], record["precision"]) == ("cuda", "fp16") for record in found)
     lines = text({"machine": machine, "records": found, "notes": [], "interrupted": False}).splitlines()
+    assert "generator, unconditional, batch 8, cuda fp16" in lines
     assert [line.split()[:2] for line in lines[-3:]] == [["*", "fastgan-graph"], ["eager", "40.0"], ["*", "fastgan"]]
     lost = ops.losers([{**record, "suite": "ops"} for record in found])
     assert lost == ["slower than eager on unconditional, batch 8: 0.50 of its speed"]
