@@ -1,5 +1,7 @@
 """The model of suite gpu-model: what is recorded, what a launch costs, what a device can at most do."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from fastgan.bench.gpu.compiled import compiled_kernels
@@ -10,11 +12,13 @@ from fastgan.bench.gpu.step import step_launches
 from fastgan.bench.gpu.trace import recorded
 from fastgan.bench.network import discriminator_layers, generator_layers
 from fastgan.bench.roofline import step_flops
+from fastgan.bench.suites import gpu_model
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 A100, H100, RTX_4090, B200 = DEVICES
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 MAP = 2 * 8 * 6 * 6 * 4  # bytes of [2, 8, 6, 6] in float32
 
 
@@ -123,3 +127,17 @@ def test_compiled_kernels_fit_every_device_and_never_spill():
     rows = compiled_kernels()["rows"]
     assert {row["device"] for row in rows} == {device.name for device in DEVICES}
     assert all(row["spills"] == 0 and 0 < row["occupancy"] <= 1 for row in rows)
+
+
+def test_the_page_has_the_numbers_of_the_model(need):
+    other = torch.__version__.split("+")[0] != "2.13.0"
+    need("the page's numbers are those of torch 2.13.0" if other else None, "torch-2.13.0")
+    page = (DOCS / "gpu.md").read_text()
+    sides = [step_launches(fused, gpu_model.BATCH, (64, 64), 64, "fp16", r1=False) for fused in (False, True)]
+    counts, megabytes = [len(side) for side in sides], [sum(each.bytes for each in side) / 1e6 for side in sides]
+    assert f"| bytes | {megabytes[0]:,.0f} MB | {megabytes[1]:,.0f} MB | {megabytes[1] / megabytes[0]:.2f} |" in page
+    assert f"| launches | {counts[0]} | {counts[1]} | {counts[1] / counts[0]:.2f} |" in page
+    for device in DEVICES:
+        stock, ours = (1e3 * sum(floor(each, device) for each in side) for side in sides)
+        assert f"{device.name} | {stock:.2f} ms | {ours:.2f} ms | {ours / stock:.2f} |" in page
+    assert f"{counts[1]} launches, {megabytes[1]:.0f} MB" in (DOCS / "gpu-launches.txt").read_text()
