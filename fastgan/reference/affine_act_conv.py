@@ -248,9 +248,11 @@ def is_channels_last(x: Tensor) -> bool:
 def laid_out(x: Tensor, format: torch.memory_format) -> Tensor:
     """x [N, C, H, W] with the strides of a tensor made in that memory format; a copy only where elements have to move.
 
-    `contiguous` alone leaves a map of one channel or of one pixel the strides that it has.
+    `contiguous` alone leaves a map of one channel or of one pixel the strides that it has; and on fake tensors of a
+    device that is not there it fails where it would copy.
     """
-    x = x.contiguous(memory_format=format)
+    if not x.is_contiguous(memory_format=format):
+        x = x.clone(memory_format=format)
     if is_channels_last(x) == (format == torch.channels_last):
         return x
     n, c, h, w = x.shape

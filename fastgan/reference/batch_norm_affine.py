@@ -20,7 +20,7 @@ def batch_norm_affine(
     shift = -mean * scale
     if bias is not None:
         shift = shift + bias.to(shift.dtype)
-    scale, shift = (each if each.ndim == 2 else each[None] for each in (scale, shift))
+    scale, shift = (each if each.ndim == 2 else each.unsqueeze(0) for each in (scale, shift))
     return scale if scale.shape == shift.shape else scale.expand_as(shift).clone(), shift
 
 
