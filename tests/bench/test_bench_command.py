@@ -184,7 +184,8 @@ def test_ctrl_c_ends_every_process_and_keeps_the_finished_turns(tmp_path):
     result = json.loads((tmp_path / "results.json").read_text())
     assert result["interrupted"] is True
     assert {record["backend"] for record in result["records"]} == {OURS, "eager"}
-    assert all(len(record["seconds_per_call"]) >= 2 for record in result["records"])
+    # Of the faster one: on a busy machine a first turn may make the other look hopeless, and it sits out the rest.
+    assert max(len(record["seconds_per_call"]) for record in result["records"]) >= 2
 
 
 def test_a_wrong_fastgan_is_a_failure(tmp_path, capsys, monkeypatch, result):
