@@ -10,7 +10,6 @@ in `spills` or above 1 in `conflict_factor` is an exception, and carries its rea
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,21 +127,35 @@ def check(found: Found, budget: Budget) -> list[str]:
     return sentences
 
 
-def examine(case: Case, target: str) -> Iterator[Found]:
-    """Every launch of the case."""
-    if target in EMULATED_TARGETS:
-        with emulated(target) as launches:
-            case.call()
-        done = [(one.launch.name, one.compiled, one.counters) for one in launches]
-    else:
-        with capture() as captured:
-            case.call()
-        done = [(one.name, one.compile(target), None) for one in captured]
+def examine(case: Case, target: str) -> tuple[object, list[Found]]:
+    """What the call gives, and every launch of it. Where nothing is emulated the result is not filled."""
+    with case.within(target):
+        if target in EMULATED_TARGETS:
+            with emulated(target) as launches:
+                result = case.call()
+            done = [(one.launch.name, one.compiled, one.counters) for one in launches]
+        else:
+            with capture() as captured:
+                result = case.call()
+            done = [(one.name, one.compile(target), None) for one in captured]
     times: Counter[str] = Counter()
+    found = []
     for kernel, compiled, counters in done:
         times[kernel] += 1
         name = kernel if times[kernel] == 1 else f"{kernel}#{times[kernel]}"
-        yield Found(name, case.configuration, target, resources(compiled), counters)
+        found.append(Found(name, case.configuration, target, resources(compiled), counters))
+    return result, found
+
+
+def violations(found: list[Found], budgets: dict[tuple[str, str, str], Budget]) -> list[str]:
+    """One sentence for each violation by the launches of a case, for each without a budget, and the other way round."""
+    sentences = []
+    for one in found:
+        budget = budgets.get(one.name)
+        sentences += [f"{_title(one)}: no budget."] if budget is None else check(one, budget)
+    launched, of_case = {one.name for one in found}, {one.name[1:] for one in found}
+    idle = [budget for name, budget in budgets.items() if name[1:] in of_case and name not in launched]
+    return sentences + [f"{_title(budget)}: a budget for what is not launched." for budget in idle]
 
 
 def _title(one: Budget | Found) -> str:
@@ -154,7 +167,7 @@ def main(words: list[str]) -> None:
     chosen = [pair for pair in chosen if all(word in f"{pair[0].configuration} {pair[1]}" for word in words)]
     lines = []
     for case, target in chosen:
-        for one in examine(case, target):
+        for one in examine(case, target)[1]:
             names = {"kernel": one.kernel, "configuration": one.configuration, "target": one.target}
             lines.append(json.dumps({**names, **one.numbers()}))
     sys.stdout.write(f'{{"format": {FORMAT}, "budgets": [\n  ' + ",\n  ".join(lines) + "\n]}\n")

@@ -1,6 +1,8 @@
 """The launches whose resources and traffic are held against budgets: a launcher's call, and the targets it is for."""
 
+import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -8,19 +10,22 @@ from fastgan.kernels import gan_loss
 
 from fastgan.reference.gan_loss import FAMILIES
 
+from . import chain_launches
+from .chain_table import NVIDIA, ROWS, Row
 from .compilation import TARGETS
 
 # One target of mma.sync and one of wgmma. The others have the PTX of sm_80, or instructions that are not modelled.
-EMULATED_TARGETS = ("sm_80", "sm_90")
+EMULATED_TARGETS = NVIDIA
 
 
 @dataclass(frozen=True)
 class Case:
-    """A call of a launcher on CPU tensors that it makes itself, always the same ones."""
+    """A call of launchers on CPU tensors that it makes itself, always the same ones; `within` a setting for a target."""
 
     configuration: str
     call: Callable[[], object]
     targets: tuple[str, ...] = TARGETS
+    within: Callable[[str], AbstractContextManager] = lambda target: nullcontext()
 
 
 def _gan_loss(family: str, dtype: torch.dtype) -> Callable[[], object]:
@@ -32,7 +37,24 @@ def _gan_loss(family: str, dtype: torch.dtype) -> Callable[[], object]:
     return call
 
 
-CASES = (
+def _chain(row: Row) -> Case:
+    case = chain_launches.case_of(row)
+    up = None
+    if row.parts:
+        up = chain_launches.upstream(case, row.uses)
+    if row.wide_weight:
+        case, _ = chain_launches.with_wide_parameters(case)
+    return Case(
+        row.configuration,
+        functools.partial(chain_launches.launched, case, up, row.parts),
+        row.targets + row.full,
+        functools.partial(chain_launches.setting, precision=row.precision, large=row.large),
+    )
+
+
+GAN_LOSS = (
     Case("gan_loss non_saturating float32 2048", _gan_loss("non_saturating", torch.float32)),
-    Case("gan_loss hinge float16 2048", _gan_loss("hinge", torch.float16)),
+    Case("gan_loss hinge float16 2048", _gan_loss("hinge", torch.float16), EMULATED_TARGETS),
 )
+CHAIN = {row.configuration: _chain(row) for row in ROWS}
+CASES = (*GAN_LOSS, *CHAIN.values())

@@ -7,7 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 
-MODULES = ("budgets", "capture", "cases", "compilation", "resources", "sample_convolutions", "sample_kernels")
+MODULES = (
+    "budgets",
+    "capture",
+    "cases",
+    "chain_launches",
+    "compilation",
+    "resources",
+    "sample_convolutions",
+    "sample_kernels",
+)
 
 
 @pytest.fixture(scope="session")

@@ -96,20 +96,29 @@ def test_a_file_with_a_mistake(written):
 
 @pytest.mark.emulation
 @pytest.mark.parametrize("target", ["sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120", "gfx942"])
-def test_every_case_is_within_its_budget(rig, target):
-    budgets, sentences, names = rig.budgets.load(), [], set()
-    for case in rig.cases.CASES:
+def test_gan_loss_is_within_its_budgets(rig, target):
+    """The chain's are looked at where its values are."""
+    budgets = rig.budgets.load()
+    for case in rig.cases.GAN_LOSS:
         if target in case.targets:
-            for one in rig.budgets.examine(case, target):
-                names.add(one.name)
-                budget = budgets.get(one.name)
-                sentences += [f"no budget for {one.name}"] if budget is None else rig.budgets.check(one, budget)
-    assert sentences == []
-    assert names == {name for name in budgets if name[2] == target}, "a budget for what is not launched"
+            _, found = rig.budgets.examine(case, target)
+            assert rig.budgets.violations(found, budgets) == []
+
+
+def test_every_budget_is_of_a_case(rig):
+    cases = {(case.configuration, target) for case in rig.cases.CASES for target in case.targets}
+    assert {name[1:] for name in rig.budgets.load()} == cases
+
+
+def test_budgets_and_launches_that_miss_each_other(rig, written):
+    budgets = written(ENTRY, {**ENTRY, "kernel": "_other"})
+    assert rig.budgets.violations([found(rig)], {}) == ["_k (float16 64x64, sm_80): no budget."]
+    (sentence,) = rig.budgets.violations([found(rig)], budgets)
+    assert sentence == "_other (float16 64x64, sm_80): a budget for what is not launched."
 
 
 def test_the_command_prints_what_can_be_loaded(rig, tmp_path, capsys):
-    rig.budgets.main(["hinge", "sm_90"])
+    rig.budgets.main(["gan_loss hinge", "sm_90"])
     path = tmp_path / "printed.json"
     path.write_text(capsys.readouterr().out)
     loaded = rig.budgets.load(path)

@@ -52,6 +52,15 @@ def test_integers(name):
     assert actual.tolist() == expected
 
 
+@pytest.mark.parametrize("name", ["add.s16x2", "add.u16x2", "min.s16x2", "max.s16x2", "min.u16x2", "max.u16x2"])
+def test_two_integers_in_a_register(name):
+    a, b = pairs(U32)
+    kind = np.int16 if ".s16" in name else np.uint16
+    function = {"add": np.add, "min": np.minimum, "max": np.maximum}[name[:3]]
+    actual = apply(f"{name} %d, %a, %b;", a, b, result=np.uint32)
+    assert actual.view(kind).tolist() == function(a.view(kind), b.view(kind)).tolist()
+
+
 @pytest.mark.parametrize(
     ("instruction", "expected"),
     [

@@ -73,6 +73,8 @@ FORMATS = {
     "f16x2": Format("f16x2", "f", 16, 2),
     "bf16x2": Format("bf16x2", "bf", 16, 2),
     "f32x2": Format("f32x2", "f", 32, 2),
+    "s16x2": Format("s16x2", "s", 16, 2),
+    "u16x2": Format("u16x2", "u", 16, 2),
 }
 
 

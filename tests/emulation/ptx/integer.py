@@ -11,14 +11,17 @@ from .formats import SIGNED, UNSIGNED, Format
 from .threads import Mask, Threads, write
 
 INTEGERS = ("u16", "s16", "u32", "s32", "u64", "s64")
+PACKED = ("u16x2", "s16x2")
 FLOATS = ("f16", "bf16", "f16x2", "bf16x2", "f32", "f32x2", "f64")
 
 
 @opcode("add", "sub", "mul", "mad", "min", "max", "neg", "abs", "div", "rem")
 def _arithmetic(d: Decoder) -> Execute:
-    kind = d.format(*INTEGERS, *FLOATS)
+    kind = d.format(*INTEGERS, *PACKED, *FLOATS)
     if kind.is_float:
         return float_arithmetic(d, kind)
+    if kind.lanes == 2:
+        return _packed(d, kind)
     if d.opcode in ("mul", "mad"):
         return _multiply(d, kind)
     functions = {
@@ -32,6 +35,20 @@ def _arithmetic(d: Decoder) -> Execute:
         "rem": lambda a, b: _divide(a, b)[1],
     }
     return elementwise(d, kind.dtype, kind.dtype, 1 if d.opcode in ("neg", "abs") else 2, functions[d.opcode])
+
+
+def _packed(d: Decoder, kind: Format) -> Execute:
+    """add, min and max of two halves of a register, each for itself."""
+    functions = {"add": np.add, "min": np.minimum, "max": np.maximum}
+    if d.opcode not in functions:
+        raise EmulationError(f"{d.opcode} of {kind.name}")
+    half = (SIGNED if kind.kind == "s" else UNSIGNED)[kind.bits]
+
+    def halves(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        a, b = (np.ascontiguousarray(each).view(half) for each in np.broadcast_arrays(a, b))
+        return functions[d.opcode](a, b).view(kind.raw)
+
+    return elementwise(d, kind.raw, kind.raw, 2, halves)
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

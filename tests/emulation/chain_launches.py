@@ -1,0 +1,181 @@
+"""The chain's launchers on the cases of tests/support/chain_cases.py, called as the operators call them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+from typing import NamedTuple
+
+import torch
+from fastgan.kernels import (
+    affine_act,
+    affine_act_conv,
+    affine_act_conv_input_grad,
+    affine_act_conv_weight_grad,
+    batch_norm_affine,
+    configurations,
+    workspace,
+)
+from support.chain_cases import Case, make_case
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fastgan.reference.affine_act import ACTIVATIONS
+
+from .chain_table import Row
+
+# A copy of the package with something spoilt can stand for it.
+KERNELS = SimpleNamespace(
+    affine_act=affine_act,
+    affine_act_conv=affine_act_conv,
+    affine_act_conv_input_grad=affine_act_conv_input_grad,
+    affine_act_conv_weight_grad=affine_act_conv_weight_grad,
+    batch_norm_affine=batch_norm_affine,
+    configurations=configurations,
+    workspace=workspace,
+)
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "ieee": torch.float32}
+
+
+class Results(NamedTuple):
+    """Of F and of its gradients; None for what was not asked for."""
+
+    y: Tensor
+    mean: Tensor | None
+    var: Tensor | None
+    dx: Tensor | None = None
+    dw: Tensor | None = None
+    db: Tensor | None = None
+    ds: Tensor | None = None
+    dt: Tensor | None = None
+
+
+class Upstream(NamedTuple):
+    """Gradients of (y, mean, var), None for zero."""
+
+    gy: Tensor | None
+    gmean: Tensor | None
+    gvar: Tensor | None
+
+    def to(self, dtype: torch.dtype) -> "Upstream":
+        """The map's in `dtype`, the vectors' in that of its statistics."""
+        wide = torch.float64 if dtype == torch.float64 else torch.float32
+        return Upstream(*(g if g is None else g.to(dtype if g.ndim == 4 else wide) for g in self))
+
+
+def case_of(row: Row) -> Case:
+    return make_case(
+        row.kind,
+        row.rows,
+        row.activation,
+        row.samples,
+        row.channels,
+        row.size,
+        dtype=DTYPES[row.precision],
+        **row.geometry,
+    )
+
+
+def with_wide_parameters(case: Case) -> tuple[Case, Case]:
+    """(the case with a weight and a bias in float32 that halves round, the case with both as they count)."""
+    x, w, b, s, t = (each if each is None else each.detach() for each in case.tensors)
+    wide = [each.float() * (1 + 2.0**-13) for each in (w, b)]
+    counts = case._replace(tensors=(x, *(each.to(x.dtype) for each in wide), s, t)).to(x.dtype)
+    return case._replace(tensors=(x, *wide, s, t)), counts
+
+
+def upstream(case: Case, uses: str = "y mean var") -> Upstream:
+    """Fixed gradients for the results named in `uses`, as the case's dtype rounds them."""
+    ups = []
+    for name, result in zip(("y", "mean", "var"), case.by_reference(), strict=True):
+        phase = torch.arange(result.numel(), dtype=torch.float64).view(result.shape)
+        ups.append((0.7 + 0.3 * (1.7 * phase).sin()) * (-1.0) ** phase if name in uses.split() else None)
+    return Upstream(*ups).to(case.tensors[0].dtype)
+
+
+@contextmanager
+def setting(target: str, precision: str = "ieee", large: bool = False, kernels: ModuleType = KERNELS) -> Iterator[None]:
+    """Launches on CPU tensors take the configurations of `target`; with `large` those of shapes that fill a device.
+
+    precision: "tf32" where torch may round float32 to it for convolutions.
+    """
+    switch, table = torch.backends.cudnn.conv, kernels.configurations
+    before = switch.fp32_precision, table._IDLE
+    switch.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    table._IDLE = 1 if large else before[1]
+    try:
+        with table.assume("hip" if target.startswith("gfx") else target):
+            yield
+    finally:
+        switch.fp32_precision, table._IDLE = before
+
+
+def launched(
+    case: Case,
+    up: Upstream | None = None,
+    parts: str = "input weight",
+    statistics: bool = True,
+    kernels: ModuleType = KERNELS,
+) -> Results:
+    """F of the case by the launchers, and its gradients where `up` is given; parts: as of Row."""
+    x, w, b, s, t = (each if each is None else each.detach() for each in case.tensors)
+    activation, slope, stride, padding, *_ = case.options
+    transposed = case.kind == "conv_transpose2d"
+    affine = s, t, ACTIVATIONS.index(activation), slope, stride, padding
+    conv = kernels.affine_act_conv.affine_act_conv
+    y, *moments = conv(x, w, b, *affine, output_size(case), transposed, statistics)
+    mean, var = moments if statistics else (None, None)
+    results = Results(y, mean, var)
+    if up is None:
+        return results
+    of_output = *up, y, mean, b
+    if "input" in parts:
+        needed = True, s is not None, t is not None
+        input_grad = kernels.affine_act_conv_input_grad.affine_act_conv_input_grad
+        dx, ds, dt = input_grad(*of_output, w, x, *affine, x.shape[2:], transposed, *needed)
+        results = results._replace(dx=dx, ds=ds if needed[1] else None, dt=dt if needed[2] else None)
+    if "weight" in parts:
+        weight_grad = kernels.affine_act_conv_weight_grad.affine_act_conv_weight_grad
+        dtypes = {"dtype": w.dtype, "bias_dtype": None if b is None else b.dtype}
+        dw, db = weight_grad(*of_output, x, *affine, w.shape[2:], transposed, **dtypes)
+        results = results._replace(dw=dw, db=db)
+    return results
+
+
+def output_size(case: Case) -> list[int]:
+    _, _, stride, padding, *extra = case.options
+    x, w = case.tensors[:2]
+    sides = zip(x.shape[2:], w.shape[2:], stride, padding, *extra, strict=True)
+    if case.kind == "conv2d":
+        return [(side + 2 * pad - k) // step + 1 for side, k, step, pad in sides]
+    return [(side - 1) * step - 2 * pad + k + more for side, k, step, pad, more in sides]
+
+
+def defined(case: Case, up: Upstream | None = None, tf32: bool = False) -> Results:
+    """The same by the definition in stock torch, in the dtypes of the case.
+
+    tf32: convolutions round their operands to it, as cuDNN's do where torch allows it.
+    """
+    with _RoundedOperands() if tf32 else torch.enable_grad():
+        outputs = case.by_reference()
+        results = Results(*(each.detach() for each in outputs))
+        if up is None:
+            return results
+        pairs = [(r, g) for r, g in zip(outputs, up.to(outputs[0].dtype), strict=True) if g is not None]
+        of, grads = zip(*pairs, strict=True)
+        by_tensor = torch.autograd.grad(of, case.differentiable(), grads, allow_unused=True)
+    return results._replace(**dict(zip(("dx", "dw", "db", "ds", "dt"), case.filled(by_tensor), strict=True)))
+
+
+class _RoundedOperands(TorchDispatchMode):
+    """Convolutions and their gradients of what float32 operands are in tf32, rounded to nearest."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        count = {"aten::convolution": 2, "aten::convolution_backward": 3}.get(function.name(), 0)
+        result = function(*map(to_tf32, args[:count]), *args[count:], **(kwargs or {}))
+        # The bias is not multiplied, nor is its gradient.
+        return (*result[:2], args[0].sum((0, 2, 3))) if count == 3 else result
+
+
+def to_tf32(x: Tensor) -> Tensor:
+    """float32 to 10 bits of mantissa, half away from zero."""
+    return ((x.contiguous().view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
