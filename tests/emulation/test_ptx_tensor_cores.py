@@ -190,6 +190,16 @@ def test_wgmma_results_are_not_there_before_the_wait(wait):
         run(body, a, a.clone(), torch.zeros(128, 32), shared=16384, threads=128)
 
 
+def test_wgmma_of_a_block_that_is_behind_holds_nobody_up():
+    """One block waits for its product while the other one's is on its way."""
+    a = swizzled(torch.ones(64, 64, dtype=torch.float16))
+    parting = "mov.u32 %r60, %ctaid.x; setp.eq.u32 %q2, %r60, 0; @%q2 bra READY; bar.sync 0; READY: "
+    body = wgmma_body("f16", "", ", 0, 0", 1, 0, 0, f"{parting} wgmma.wait_group.sync.aligned 0;")
+    result = torch.zeros(128, 32)
+    run(body, a, a.clone(), result, shared=16384, threads=128, grid=(2,))
+    assert (result == 16).all()
+
+
 def test_wgmma_operands_may_not_change_before_the_wait():
     a = swizzled(torch.ones(64, 64, dtype=torch.float16))
     wait = "bar.sync 0; mov.b32 %r60, 0; st.shared.b32 [%r50], %r60; wgmma.wait_group.sync.aligned 0;"

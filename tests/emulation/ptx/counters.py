@@ -47,6 +47,7 @@ class Counters:
     copies: Traffic = field(default_factory=Traffic)  # cp.async, the global side
     atomics: Traffic = field(default_factory=Traffic)
     shared: dict[str, BankUse] = field(default_factory=dict)  # ld, st, ldmatrix, stmatrix, cp.async
+    conflicts: Counter = field(default_factory=Counter)  # line of source -> cycles beyond one for each phase
     unique_bytes_loaded: int = 0
     unique_bytes_stored: int = 0
     warp_instructions: int = 0
@@ -83,8 +84,11 @@ class Counters:
         traffic.bytes_asked += size * len(threads)
         traffic.widths[size] += requests
 
-    def count_shared(self, kind: str, addresses: np.ndarray, size: int, threads: np.ndarray) -> None:
-        """Threads of a warp go in phases: 32 at a time for up to 4 bytes, 16 for 8 bytes, 8 for 16 bytes."""
+    def count_shared(self, kind: str, addresses: np.ndarray, size: int, threads: np.ndarray, source: str = "") -> None:
+        """Threads of a warp go in phases: 32 at a time for up to 4 bytes, 16 for 8 bytes, 8 for 16 bytes.
+
+        source: the file and line that the instruction is for.
+        """
         if not len(threads):
             return
         use = self.shared.setdefault(kind, BankUse())
@@ -95,6 +99,8 @@ class Counters:
         phases, cycles = self._seen[key]
         use.phases += phases
         use.cycles += cycles
+        if cycles > phases:
+            self.conflicts[source] += cycles - phases
 
 
 def _bank_use(addresses: np.ndarray, size: int, threads: np.ndarray) -> tuple[int, int]:

@@ -70,6 +70,7 @@ class Wave:
         together = [np.arange(warps)] if order.warps == "together" else [np.array([warp]) for warp in range(warps)]
         self.groups = [Threads(self, program, numbers) for numbers in together]
         self.executed = np.zeros(len(program.executes), np.int64)  # warp instructions
+        self.pc = 0  # of the instruction that runs
         self.random = np.random.default_rng(order.seed)
 
     def count_global(self, kind: str, addresses: np.ndarray, size: int, threads: np.ndarray) -> None:
@@ -79,7 +80,8 @@ class Wave:
 
     def count_shared(self, kind: str, addresses: np.ndarray, size: int, threads: np.ndarray) -> None:
         if self.counters is not None:
-            self.counters.count_shared(kind, addresses, size, threads)
+            source = self.program.module.instructions[self.pc].source or ""
+            self.counters.count_shared(kind, addresses, size, threads, source)
 
     def run(self) -> None:
         with np.errstate(all="ignore"):
@@ -151,8 +153,9 @@ class Wave:
                     continue
             try:
                 if threads.guarded and threads.guarded & program.names[pc]:
-                    self._check_guarded(threads, pc)
+                    self._check_guarded(threads, pc, active)
                 if not isinstance(execute, Branch | Exit | Barrier):
+                    self.pc = pc
                     execute(threads, chosen)
                     pc += 1
                     continue
@@ -180,11 +183,15 @@ class Wave:
                 raise Fault("barrier in a part of a warp", int(partial.argmax()) * WARP)
             threads.waiting[chosen] = True
 
-    def _check_guarded(self, threads: Threads, pc: int) -> None:
-        instruction = self.program.module.instructions[pc]
-        if instruction.opcode != "wgmma":
-            name = sorted(threads.guarded & self.program.names[pc])[0]
-            raise Fault(f"{name} is used while a wgmma still writes it: a wait is missing")
+    def _check_guarded(self, threads: Threads, pc: int, active: np.ndarray) -> None:
+        """Warps that part, of CTAs with loops of different lengths, have products of their own on the way."""
+        if self.program.module.instructions[pc].opcode == "wgmma":
+            return
+        for product in threads.pending["wgmma"]:
+            names = product.instruction.guarded & self.program.names[pc]
+            if names and active[product.warps * WARP].any():
+                name = sorted(names)[0]
+                raise Fault(f"{name} is used while a wgmma still writes it: a wait is missing")
 
     def _describe(self, fault: Fault, threads: Threads, pc: int) -> str:
         instruction = self.program.module.instructions[pc]
