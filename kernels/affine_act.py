@@ -14,7 +14,7 @@ from torch import Tensor
 _ELEMENTS, _MOST_ROWS, _MOST_COLUMNS, _WARPS = 2048, 256, 64, 4  # of a tile
 
 
-@triton.jit(do_not_specialize=["samples", "pixels", "scale_stride", "shift_stride"])
+@triton.jit(do_not_specialize=["samples", "pixels", "scale_apart", "shift_apart"])
 def _affine_act_kernel(
     z_ptr,  # [N, pixels, C], in the dtype of x or uint8
     x_ptr,  # [N, pixels, C]
@@ -22,8 +22,8 @@ def _affine_act_kernel(
     shift_ptr,  # float32 [1 or N, C] or None
     samples,
     pixels,
-    scale_stride,
-    shift_stride,
+    scale_apart,
+    shift_apart,
     negative_slope,
     C: tl.constexpr,
     ACTIVATION: tl.constexpr,
@@ -42,8 +42,8 @@ def _affine_act_kernel(
     offs = (row * C)[:, None] + offs_n[None, :]
     sample = tl.where(mask_m, row, 0) // pixels
     x = tl.load(x_ptr + offs, mask=mask, other=0.0)
-    scale = load_rows(scale_ptr, scale_stride, sample, offs_n, mask_m, mask_n, ROWS)
-    shift = load_rows(shift_ptr, shift_stride, sample, offs_n, mask_m, mask_n, ROWS)
+    scale = load_rows(scale_ptr, scale_apart, sample, offs_n, mask_m, mask_n, C, ROWS)
+    shift = load_rows(shift_ptr, shift_apart, sample, offs_n, mask_m, mask_n, C, ROWS)
     z = activate(affine(x, scale, shift), negative_slope, ACTIVATION).to(x_ptr.dtype.element_ty)
     if PIXELS:
         tl.store(z_ptr + offs, to_pixel(z.to(tl.float32)), mask=mask)
@@ -51,7 +51,7 @@ def _affine_act_kernel(
         tl.store(z_ptr + offs, z, mask=mask)
 
 
-_SIZES = ["samples", "pixels", "samples_per_tile", "pieces", "scale_stride", "shift_stride", "group_tiles"]
+_SIZES = ["samples", "pixels", "samples_per_tile", "pieces", "scale_apart", "shift_apart", "group_tiles"]
 
 
 @triton.jit(do_not_specialize=_SIZES)
@@ -70,8 +70,8 @@ def _affine_act_backward_kernel(
     pixels,
     samples_per_tile,
     pieces,
-    scale_stride,
-    shift_stride,
+    scale_apart,
+    shift_apart,
     group_tiles,
     negative_slope,
     C: tl.constexpr,
@@ -92,9 +92,9 @@ def _affine_act_backward_kernel(
     offs = ((sample.to(tl.int64) * pixels + pixel) * C)[:, None] + offs_n[None, :]
     dv = tl.load(dz_ptr + offs, mask=mask, other=0.0).to(tl.float32)
     x = load_map(x_ptr, offs, mask)
-    scale = load_rows(scale_ptr, scale_stride, sample, offs_n, mask_m, mask_n, ROWS)
+    scale = load_rows(scale_ptr, scale_apart, sample, offs_n, mask_m, mask_n, C, ROWS)
     if ACTIVATION != 0:
-        shift = load_rows(shift_ptr, shift_stride, sample, offs_n, mask_m, mask_n, ROWS)
+        shift = load_rows(shift_ptr, shift_apart, sample, offs_n, mask_m, mask_n, C, ROWS)
         dv = activate_backward(dv, affine(x, scale, shift), negative_slope, ACTIVATION)
     if dx_ptr is not None:
         dx = dv
@@ -163,8 +163,8 @@ def affine_act(
                 geometry.dense(shift),
                 samples,
                 size,
-                geometry.vector_stride(scale),
-                geometry.vector_stride(shift),
+                geometry.rows_apart(scale),
+                geometry.rows_apart(shift),
                 float(negative_slope),
                 C=channels,
                 ACTIVATION=activation,
@@ -224,8 +224,8 @@ def affine_act_backward(
                 pixels,
                 plan.samples_per_tile,
                 plan.pieces,
-                geometry.vector_stride(scale),
-                geometry.vector_stride(shift),
+                geometry.rows_apart(scale),
+                geometry.rows_apart(shift),
                 sums.group_tiles,
                 float(negative_slope),
                 C=channels,

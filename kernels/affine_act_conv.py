@@ -29,8 +29,8 @@ _SIZES = [
     "out_width",
     "samples_per_tile",
     "pieces",
-    "scale_stride",
-    "shift_stride",
+    "scale_apart",
+    "shift_apart",
     "group_tiles",
 ]
 
@@ -55,8 +55,8 @@ def _affine_act_conv_kernel(
     out_width,
     samples_per_tile,
     pieces,
-    scale_stride,
-    shift_stride,
+    scale_apart,
+    shift_apart,
     group_tiles,
     negative_slope,
     output_slope,
@@ -130,8 +130,8 @@ def _affine_act_conv_kernel(
         )
         x = tl.load(x_ptr + (row[:, None] + (ahead * C + channel)[None, :]), mask=inside, other=0.0)
         mask_c = channel < C
-        scale = load_rows(scale_ptr, scale_stride, sample, channel, mask_m, mask_c, ROWS)
-        shift = load_rows(shift_ptr, shift_stride, sample, channel, mask_m, mask_c, ROWS)
+        scale = load_rows(scale_ptr, scale_apart, sample, channel, mask_m, mask_c, C, ROWS)
+        shift = load_rows(shift_ptr, shift_apart, sample, channel, mask_m, mask_c, C, ROWS)
         z = activated(x, scale, shift, inside, negative_slope, ACTIVATION)
         w = load_weight(w_ptr, weight_tap, channel, offs_n, mask_k, C, CO, KH * KW, TRANSPOSED, FLAT, BLOCK_K)
         acc = multiply_add(z, w.to(x_ptr.dtype.element_ty), acc, PRECISION)
@@ -235,8 +235,8 @@ def affine_act_conv(
             *shape.out_size,
             plan.samples_per_tile,
             plan.pieces,
-            geometry.vector_stride(scale),
-            geometry.vector_stride(shift),
+            geometry.rows_apart(scale),
+            geometry.rows_apart(shift),
             group_tiles,
             float(negative_slope),
             float(output_slope),

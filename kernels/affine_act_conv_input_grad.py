@@ -27,8 +27,8 @@ _SIZES = [
     "out_width",
     "samples_per_tile",
     "pieces",
-    "scale_stride",
-    "shift_stride",
+    "scale_apart",
+    "shift_apart",
     "group_tiles",
 ]
 
@@ -58,8 +58,8 @@ def _affine_act_conv_input_grad_kernel(
     out_width,
     samples_per_tile,
     pieces,
-    scale_stride,
-    shift_stride,
+    scale_apart,
+    shift_apart,
     group_tiles,
     per_count,
     negative_slope,
@@ -148,9 +148,9 @@ def _affine_act_conv_input_grad_kernel(
     offs = (((sample.to(tl.int64) * out_height + out_h) * out_width + out_w) * CO)[:, None] + offs_n[None, :]
     dv = acc
     x = load_map(x_ptr, offs, mask)
-    scale = load_rows(scale_ptr, scale_stride, sample, offs_n, mask_m, mask_n, ROWS)
+    scale = load_rows(scale_ptr, scale_apart, sample, offs_n, mask_m, mask_n, CO, ROWS)
     if ACTIVATION != 0:
-        shift = load_rows(shift_ptr, shift_stride, sample, offs_n, mask_m, mask_n, ROWS)
+        shift = load_rows(shift_ptr, shift_apart, sample, offs_n, mask_m, mask_n, CO, ROWS)
         dv = activate_backward(dv, affine(x, scale, shift), negative_slope, ACTIVATION)
     if dx_ptr is not None:
         dx = dv
@@ -271,8 +271,8 @@ def affine_act_conv_input_grad(
             *shape.out_size,
             plan.samples_per_tile,
             plan.pieces,
-            geometry.vector_stride(scale),
-            geometry.vector_stride(shift),
+            geometry.rows_apart(scale),
+            geometry.rows_apart(shift),
             sums.group_tiles,
             1.0 / (samples * size[0] * size[1]),
             float(negative_slope),

@@ -23,7 +23,7 @@ from fastgan.kernels.taps import swizzled
 from torch import Tensor
 
 
-@triton.jit(do_not_specialize=["samples", "large_height", "large_width", "split_steps", "scale_stride", "shift_stride"])
+@triton.jit(do_not_specialize=["samples", "large_height", "large_width", "split_steps", "scale_apart", "shift_apart"])
 def _affine_act_conv_weight_grad_kernel(
     dw_ptr,  # [CS, KH * KW, CL]
     db_ptr,  # [CS], sums of gy, not with TRANSPOSED, or None
@@ -43,8 +43,8 @@ def _affine_act_conv_weight_grad_kernel(
     large_height,
     large_width,
     split_steps,
-    scale_stride,
-    shift_stride,
+    scale_apart,
+    shift_apart,
     per_count,
     negative_slope,
     CS: tl.constexpr,
@@ -67,6 +67,7 @@ def _affine_act_conv_weight_grad_kernel(
     GROUP: tl.constexpr,
 ):
     columns: tl.constexpr = KH * KW * CL
+    Z_CHANNELS: tl.constexpr = CS if TRANSPOSED else CL
     tiles_n: tl.constexpr = (columns + BLOCK_N - 1) // BLOCK_N
     tile = tl.program_id(0)
     pid_m, pid_n = swizzled(tile, tl.num_programs(0) // tiles_n, tiles_n, GROUP)
@@ -128,8 +129,8 @@ def _affine_act_conv_weight_grad_kernel(
         if db_ptr is not None:
             by_bias += gy.to(tl.float32)
         x = load_map(x_ptr, offs_z, inside_z)
-        scale = load_rows(scale_ptr, scale_stride, sample, z_channel, mask_k, z_mask, ROWS)
-        shift = load_rows(shift_ptr, shift_stride, sample, z_channel, mask_k, z_mask, ROWS)
+        scale = load_rows(scale_ptr, scale_apart, sample, z_channel, mask_k, z_mask, Z_CHANNELS, ROWS)
+        shift = load_rows(shift_ptr, shift_apart, sample, z_channel, mask_k, z_mask, Z_CHANNELS, ROWS)
         z = activated(x, scale, shift, inside_z, negative_slope, ACTIVATION)
         if TRANSPOSED:
             acc = multiply_add(tl.trans(z), dy, acc, PRECISION)
@@ -231,8 +232,8 @@ def affine_act_conv_weight_grad(
             samples,
             *large_size,
             split_steps,
-            geometry.vector_stride(scale),
-            geometry.vector_stride(shift),
+            geometry.rows_apart(scale),
+            geometry.rows_apart(shift),
             1.0 / (samples * like.shape[2] * like.shape[3]),
             float(negative_slope),
             CS=small_channels,

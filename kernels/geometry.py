@@ -119,9 +119,9 @@ def vector_rows(plan: Rows, by_sample: bool) -> int:
     return ONE_SAMPLE.value if plan.by_sample and plan.samples_per_tile == 1 else BY_ROW.value
 
 
-def vector_stride(vector: Tensor | None) -> int:
-    """Elements between the rows of a dense scale or shift that two samples read."""
-    return 0 if vector is None or vector.shape[0] == 1 else vector.shape[1]
+def rows_apart(vector: Tensor | None) -> int:
+    """Rows between those of a dense scale or shift that two samples read."""
+    return 0 if vector is None or vector.shape[0] == 1 else 1
 
 
 def channels_last(x: Tensor | None) -> Tensor | None:

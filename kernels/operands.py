@@ -15,15 +15,16 @@ BY_ROW = tl.constexpr(2)
 
 
 @triton.jit
-def load_rows(ptr, stride, sample, channel, mask_m, mask_c, ROWS: tl.constexpr):
-    """scale or shift at `channel`, None if ptr is; stride: elements between two samples' rows, 0 or C."""
+def load_rows(ptr, apart, sample, channel, mask_m, mask_c, C: tl.constexpr, ROWS: tl.constexpr):
+    """scale or shift at `channel` of C, None if ptr is; apart: rows between those of two samples, 0 or 1."""
     if ptr is None:
         return None
     elif ROWS == BY_ROW:
-        offs = sample.to(tl.int64) * stride
+        # The constant says by how much rows are aligned: 16 bytes are read at once where it allows that.
+        offs = sample.to(tl.int64) * (apart * C)
         return tl.load(ptr + (offs[:, None] + channel[None, :]), mask=mask_m[:, None] & mask_c[None, :], other=0.0)
     elif ROWS == ONE_SAMPLE:
-        first = tl.max(sample, 0).to(tl.int64) * stride
+        first = tl.max(sample, 0).to(tl.int64) * (apart * C)
         return tl.load(ptr + first + channel, mask=mask_c, other=0.0)[None, :]
     else:
         return tl.load(ptr + channel, mask=mask_c, other=0.0)[None, :]
