@@ -10,8 +10,8 @@ from fastgan.kernels import gan_loss
 
 from fastgan.reference.gan_loss import FAMILIES
 
-from . import chain_launches
-from .chain_table import NVIDIA, ROWS, Row
+from . import chain_launches, pass_launches
+from .chain_table import BATCH_NORMS, NVIDIA, PASSES, ROWS, Row
 from .compilation import TARGETS
 
 # One target of mma.sync and one of wgmma. The others have the PTX of sm_80, or instructions that are not modelled.
@@ -20,7 +20,7 @@ EMULATED_TARGETS = NVIDIA
 
 @dataclass(frozen=True)
 class Case:
-    """A call of launchers on CPU tensors that it makes itself, always the same ones; `within` a setting for a target."""
+    """A call of launchers on CPU tensors that it makes itself, always the same ones; within(target): its setting."""
 
     configuration: str
     call: Callable[[], object]
@@ -57,4 +57,9 @@ GAN_LOSS = (
     Case("gan_loss hinge float16 2048", _gan_loss("hinge", torch.float16), EMULATED_TARGETS),
 )
 CHAIN = {row.configuration: _chain(row) for row in ROWS}
+for _rows, _call in ((PASSES, pass_launches.affine_act_of), (BATCH_NORMS, pass_launches.batch_norm_affine_of)):
+    for _row in _rows:
+        CHAIN[_row.configuration] = Case(
+            _row.configuration, functools.partial(_call, _row), _row.targets + _row.full, chain_launches.setting
+        )
 CASES = (*GAN_LOSS, *CHAIN.values())

@@ -141,6 +141,11 @@ def launched(
     return results
 
 
+def op_of(kernel: str) -> str:
+    """The name that configurations have for the operator of a kernel: forward, input_grad or weight_grad."""
+    return kernel.removeprefix("_affine_act_conv").removesuffix("_kernel").strip("_") or "forward"
+
+
 def output_size(case: Case) -> list[int]:
     _, _, stride, padding, *extra = case.options
     x, w = case.tensors[:2]

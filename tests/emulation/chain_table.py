@@ -89,7 +89,7 @@ ROWS: tuple[Row, ...] = (
     *_rows(_TO_ONE_PIXEL, "ieee", parts="input", **_LATER),
     *_rows(_1_TO_4, "fp16 tf32", uses="y"),
     *_rows(_1_TO_4, "ieee", uses="y", **_LATER),
-    *_rows(_LARGE, "fp16", large=True, targets=(*NVIDIA, "sm_86", "gfx942")),
+    *_rows(_LARGE, "fp16", large=True, targets=(*NVIDIA, "sm_86", "sm_100", "gfx942")),
     *_rows(_LARGE, "tf32", large=True),
     *_rows(_TO_3, "bf16", **_LATER),
     *_rows(_FROM_ONE_PIXEL, "bf16", wide_weight=True, **_LATER),
@@ -97,4 +97,55 @@ ROWS: tuple[Row, ...] = (
     *_rows(_PADDED, "bf16", uses="y", **_LATER),
     *_rows(_K3S1_UP, "fp16", targets=(), full=NVIDIA),
     *_rows(_1X1, "fp16 ieee", targets=(), full=NVIDIA),
+)
+
+
+class PassRow(NamedTuple):
+    """affine_act, its gradients, and of a map its pixels; rows of scale and shift as of support.chain_cases.ROWS."""
+
+    name: str
+    precision: str
+    rows: str
+    activation: str
+    shape: tuple[int, ...]
+    targets: tuple[str, ...] = ("sm_80",)
+    full: tuple[str, ...] = ("sm_90",)
+    sampled: tuple[str, ...] = ()
+
+    @property
+    def configuration(self) -> str:
+        return f"affine_act {self.name} {self.precision}"
+
+
+PASSES = (
+    PassRow("64", "fp16", "per_channel", "leaky_relu", (2, 64, 5, 7), (*NVIDIA, *OTHERS), (), ("sm_90",)),
+    PassRow("70 per sample", "bf16", "per_sample", "relu", (3, 70, 4, 5)),
+    PassRow("3 mixed", "ieee", "mixed", "tanh", (5, 3, 9, 6)),
+    PassRow("16 of numbers", "bf16", "per_sample", "leaky_relu", (4, 16)),
+)
+
+
+class BatchNormRow(NamedTuple):
+    """batch_norm_affine and its gradients. rows: of weight and bias, 0 for [C]; affine and grads: which are there."""
+
+    name: str
+    rows: int
+    affine: str
+    grads: str
+    targets: tuple[str, ...] = ("sm_80",)
+    full: tuple[str, ...] = ("sm_90",)
+    sampled: tuple[str, ...] = ()
+    channels: int = 130
+
+    @property
+    def configuration(self) -> str:
+        return f"batch_norm_affine {self.name}"
+
+
+BATCH_NORMS = (
+    BatchNormRow("[C]", 0, "weight bias", "scale shift", (*NVIDIA, *OTHERS), (), ("sm_80",)),
+    BatchNormRow("[N, C]", 3, "weight bias", "scale shift"),
+    BatchNormRow("plain", 0, "", "scale shift"),
+    BatchNormRow("[N, C] weight", 3, "weight", "scale"),
+    BatchNormRow("[C] bias", 0, "bias", "shift"),
 )

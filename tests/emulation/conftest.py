@@ -13,6 +13,7 @@ MODULES = (
     "cases",
     "chain_launches",
     "compilation",
+    "pass_launches",
     "resources",
     "sample_convolutions",
     "sample_kernels",

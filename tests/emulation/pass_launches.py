@@ -1,0 +1,95 @@
+"""The launchers of affine_act and batch_norm_affine on fixed tensors, with their gradients; and the definitions."""
+
+from collections.abc import Callable
+from types import ModuleType
+
+import torch
+from support.chain_cases import ROWS
+from torch import Tensor
+
+from fastgan.reference import affine_act as pointwise
+from fastgan.reference import batch_norm_affine as vectors
+
+from .chain_launches import DTYPES, KERNELS
+from .chain_table import BatchNormRow, PassRow
+
+SLOPE = 0.2
+EPS = 1e-3
+COUNT = 9
+GRADS = "scale", "shift"
+
+
+def _normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def affine_act_tensors(row: PassRow) -> list[Tensor | None]:
+    """x, scale, shift and the gradient for z."""
+    samples, channels = row.shape[:2]
+    counts = [samples if each == "many" else each for each in ROWS[row.rows]]
+    affine = [None if n is None else _normal(n, channels, seed=seed) for seed, n in enumerate(counts)]
+    dtype = DTYPES[row.precision]
+    return [_normal(*row.shape, seed=2).to(dtype), *affine, _normal(*row.shape, seed=3).to(dtype)]
+
+
+def affine_act_of(row: PassRow, kernels: ModuleType = KERNELS) -> dict[str, Tensor]:
+    x, scale, shift, dz = affine_act_tensors(row)
+    how = scale, shift, pointwise.ACTIVATIONS.index(row.activation), SLOPE
+    needed = True, scale is not None, shift is not None
+    launchers = kernels.affine_act
+    results = {"z": launchers.affine_act(x, *how, False)}
+    if x.ndim == 4:
+        results["pixels"] = launchers.affine_act(x, *how, True)
+    gradients = launchers.affine_act_backward(dz, x, *how, *needed)
+    return results | dict(zip(("dx", "ds", "dt"), gradients, strict=True))
+
+
+def affine_act_defined(row: PassRow, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    """In stock torch; in float64 where `dtype` says so."""
+    given = [each if each is None or dtype is None else each.to(dtype) for each in affine_act_tensors(row)]
+    *inputs, dz = given
+    inputs = [each if each is None else each.requires_grad_() for each in inputs]
+    z = pointwise.affine_act(*inputs, row.activation, SLOPE)
+    by = iter(torch.autograd.grad(z, [each for each in inputs if each is not None], dz))
+    results = {name: next(by) for name, each in zip(("dx", "ds", "dt"), inputs, strict=True) if each is not None}
+    results["z"] = z.detach()
+    if z.ndim == 4:
+        affine = [each if each is None else each.detach() for each in inputs]
+        results["pixels"] = pointwise.affine_act_uint8(*affine, row.activation, SLOPE)
+    return results
+
+
+def batch_norm_tensors(row: BatchNormRow) -> dict[str, Tensor | None]:
+    shape = (row.rows, row.channels) if row.rows else (row.channels,)
+    of_vectors = max(row.rows, 1), row.channels
+    drawn = {
+        "mean": 30 * _normal(row.channels, seed=0),
+        "var": _normal(row.channels, seed=1).square() + 1e-4,
+        "weight": _normal(*shape, seed=2) if "weight" in row.affine else None,
+        "bias": _normal(*shape, seed=3) if "bias" in row.affine else None,
+    }
+    for seed, name in enumerate(GRADS, 4):
+        drawn[f"grad_{name}"] = _normal(*of_vectors, seed=seed) if name in row.grads else None
+    return drawn
+
+
+def batch_norm_affine_of(row: BatchNormRow, kernels: ModuleType = KERNELS) -> dict[str, Tensor]:
+    launchers = kernels.batch_norm_affine
+    mean, var, weight, bias, *grads = batch_norm_tensors(row).values()
+    results = [*launchers.batch_norm_affine(mean, var, weight, bias, EPS, COUNT)]
+    results += launchers.batch_norm_affine_backward(*grads, mean, var, weight, EPS)
+    return dict(zip(_BATCH_NORM, results, strict=True))
+
+
+_BATCH_NORM = "scale", "shift", "unbiased", "dmean", "dvar", "dweight", "dbias"
+
+
+def batch_norm_affine_defined(row: BatchNormRow, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    given = [each if each is None or dtype is None else each.to(dtype) for each in batch_norm_tensors(row).values()]
+    mean, var, weight, bias, *grads = given
+    results = [*vectors.batch_norm_affine(mean, var, weight, bias, EPS), var * (COUNT / (COUNT - 1))]
+    results += vectors.batch_norm_affine_backward(*grads, mean, var, weight, EPS)
+    return dict(zip(_BATCH_NORM, results, strict=True))
+
+
+DEFINITIONS: dict[type, Callable] = {PassRow: affine_act_defined, BatchNormRow: batch_norm_affine_defined}
