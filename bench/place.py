@@ -26,7 +26,7 @@ class Place:
         self.backend = job["options"].get("backend")
         if self.device.type == "cuda":
             torch.cuda.empty_cache()  # what the case before left behind, the other engines may need
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+            forbid_tf32()
             torch.backends.cudnn.benchmark = job["options"].get("cudnn_benchmark", False)
 
     def put(self, array: np.ndarray) -> Tensor:
@@ -51,6 +51,11 @@ class Place:
         """Wait for the work that was launched."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
+
+
+def forbid_tf32() -> None:
+    """Let torch's libraries, and fastgan's kernels, which ask torch, multiply float32 as float32 in this process."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def fetched(tensor: Tensor) -> np.ndarray:

@@ -1,5 +1,6 @@
 """`fastgan bench --device cuda` as far as a machine without a GPU sees it: refusals, rows, each engine on the CPU."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from fastgan.bench.options import Options, backends_on, peer_names
 from fastgan.bench.process import environment
 from fastgan.bench.run import chosen
 from fastgan.bench.suites import generator, memory, ops, train_step
+from support.processes import run_python
 
 from fastgan import backends
 from fastgan.cli.app import run
@@ -197,3 +199,39 @@ def test_operators_pass_the_gate_of_their_precision(which, precision):
             assert torch.equal(given, given.to(DTYPES[precision]).float())
         got = prepared(ops.BACKENDS_ON_CUDA[1], case, operator.prepare).check()
         assert gate.judge(got, case.expected(case), case.tolerance).complaint is None
+
+
+INTERPRETED = """
+import sys
+from dataclasses import replace
+from fastgan import backends
+from fastgan.bench import gate, place
+from fastgan.bench.engines import on_cuda, ours
+from fastgan.bench.options import Options
+from fastgan.bench.suites import generator, train_step
+
+row = next(row for row in on_cuda.BACKENDS if row.name == "fastgan-triton")
+
+def judged(suite, precision):
+    case = replace(suite.cases(Options(size=(16, 16), width=8, threads=1, batch=2))[0], precision=precision)
+    job, arrays = case.work_for(row, 1, "passive")
+    engine = ours.prepare({**job, "options": row.options}, arrays)
+    with backends.record() as runs:
+        verdict = gate.judge(engine.check(), case.expected(case), case.tolerance)
+    print(case.suite, precision, *sorted({run.backend for run in runs}), verdict.complaint)
+
+judged(generator, "fp32")
+place.forbid_tf32()
+for suite, precision in ((generator, "fp32"), (generator, "fp16"), (train_step, "fp16")):
+    judged(suite, precision)
+"""
+
+
+@pytest.mark.slow
+def test_the_row_of_triton_in_its_interpreter(need):
+    """Its kernels on CPU tensors, whose bf16 the interpreter gets wrong. Float32 with TF32 is refused."""
+    need(None if importlib.util.find_spec("triton") else "triton is not installed", "triton")
+    with_tf32, *without = run_python(INTERPRETED, TRITON_INTERPRET="1").splitlines()
+    assert with_tf32.startswith("generator fp32 triton wrong: images differs from float64")
+    expected = ["generator fp32 triton None", "generator fp16 triton None", "train-step fp16 triton None"]
+    assert without == expected
