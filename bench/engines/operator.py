@@ -15,7 +15,7 @@ SLOPE = 0.2
 
 
 def forward(layer: dict[str, Any], x: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None) -> Any:
-    """The operator of `layer`, whose keys are those of `suites.ops.layers`."""
+    """The operator of `layer`, whose keys are those of `fastgan.models.layers`."""
     operator = functional.affine_act_conv_transpose2d if layer["transposed"] else functional.affine_act_conv2d
     return operator(
         x,
