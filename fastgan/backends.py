@@ -4,8 +4,8 @@ reference is stock torch; aten (CPU tensors) is torch's convolutions between our
 cpu, triton and cuda are kernels of ours throughout.
 
 `auto` takes a fast implementation only where it has been executed and measured faster: each operator says on
-which devices. For CUDA tensors it is the reference (ATen) as long as there is no measured table for the
-device. A backend that is forced, by `use_backend` or by FASTGAN_BACKEND, runs or raises.
+which devices. For CUDA tensors it is the reference (ATen), but for what this device's measured table says
+(`fastgan.tuned`). A backend that is forced, by `use_backend` or by FASTGAN_BACKEND, runs or raises.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from fastgan import native
+from fastgan import native, tuned
 from fastgan.errors import BackendError
 
 NAMES = ("reference", "aten", "cpu", "triton", "cuda")
@@ -66,17 +66,31 @@ def current() -> str:
     return _forced[-1] if _forced else _from_environment()
 
 
-def choose(op: str, device_type: str, dtype: torch.dtype) -> str:
+def choose(op: str, device_type: str, dtype: torch.dtype, shape_class: Callable[[], str] | None = None) -> str:
     """The backend that runs `op` on tensors of this device type and dtype.
 
+    shape_class: gives the class of the call's shapes (`fastgan.ops.shape_class`); called where a measured table
+        decides, and only there. Without it the table decides for all shapes at once.
     Raises BackendError when a forced backend cannot, with the reason and the ways out.
     """
-    return _choose(current(), op, device_type, dtype, _capability())
+    wanted = current()
+    table = tuned.current(device_type) if wanted == "auto" else None
+    if table is None:
+        return _choose(wanted, op, device_type, dtype, _capability())
+    shapes = shape_class() if shape_class else None
+    return _able(table.choice(op, tuned.precision_of(device_type, dtype), shapes), op, device_type, dtype)
 
 
 def wanted(op: str, device_type: str, dtype: torch.dtype) -> bool:
-    """Whether to run `op` at all where stock torch has a way of its own: it has a fast backend, or one was forced."""
-    return current() != "auto" or choose(op, device_type, dtype) != "reference"
+    """Whether to run the chain operator `op` at all, where stock torch has a way of its own.
+
+    Where one was forced, where `auto` takes a fast backend, or where whole networks were measured faster.
+    """
+    if current() != "auto":
+        return True
+    if table := tuned.current(device_type):
+        return tuned.precision_of(device_type, dtype) in table.chains
+    return choose(op, device_type, dtype) != "reference"
 
 
 # Compiled code keeps the backend that was in force when it was compiled. This is what the decorator
@@ -86,11 +100,14 @@ wanted._dynamo_marked_constant = True
 
 
 def auto_takes(backend: str) -> list[str]:
-    """The operators for which `auto` takes `backend` on some device, if this process can use it at all."""
+    """The operators for which `auto` takes `backend` on some device and shape, if this process can use it at all."""
     if unavailable(backend):
         return []
     devices = ("cpu", "cuda")
-    return sorted(op for op in _auto if backend in {_fastest(op, device, _capability()) for device in devices})
+    found = {op for op in _auto if backend in {_fastest(op, device, _capability()) for device in devices}}
+    for table in filter(None, map(tuned.current, devices)):
+        found |= {entry.operator for entry in table.chosen() if entry.chosen == backend}
+    return sorted({op.removesuffix("_backward") for op in found})
 
 
 @contextlib.contextmanager
@@ -137,8 +154,13 @@ def _choose(wanted: str, op: str, device_type: str, dtype: torch.dtype, capabili
             f"{op}: backend '{wanted}' cannot run here: {reason}; available for this call: "
             f"{', '.join(able)}, or auto to let fastgan choose"
         )
-    fast = _fastest(op, device_type, capability)
-    return fast if why_not(op, fast, device_type, dtype) is None else "reference"
+    return _able(_fastest(op, device_type, capability), op, device_type, dtype)
+
+
+@functools.cache
+def _able(backend: str, op: str, device_type: str, dtype: torch.dtype) -> str:
+    """`backend` where it can run, else the reference."""
+    return backend if why_not(op, backend, device_type, dtype) is None else "reference"
 
 
 def _fastest(op: str, device_type: str, capability: str) -> str:

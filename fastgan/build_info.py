@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from fastgan import backends, native
+from fastgan import backends, native, tuned
 from fastgan._version import __version__
 from fastgan.ops import affine_act_conv2d, affine_act_conv_transpose2d, gan_loss  # noqa: F401 - they register backends
 
@@ -19,6 +19,7 @@ def facts() -> dict[str, Any]:
         "backends": {name: _backend(name) for name in backends.NAMES},
         "choice": backends.current(),
         "auto": {name: backends.auto_takes(name) for name in backends.NAMES if name != "reference"},
+        "tuned": tuned_facts(tuned.of_this_device()),
         "cpu": _cpu(),
         "cuda_device": _cuda_device(),
     }
@@ -42,6 +43,19 @@ def notice() -> str | None:
     if reason is None:
         return None
     return f"running without the native part: {reason}; to get it: {native.HOW_TO_BUILD}"
+
+
+def tuned_facts(found: tuned.Found) -> dict[str, Any]:
+    """A measured table: where it lies, or why there is none, and for how many classes `auto` takes which operator."""
+    path, table, reason = found
+    facts = {"path": str(path), "reason": reason, "classes": 0, "chosen": {}, "chains": []}
+    if table is not None:
+        chosen: dict[str, int] = {}
+        for entry in table.chosen():
+            name = f"{entry.operator} {entry.precision}"
+            chosen[name] = chosen.get(name, 0) + 1
+        facts |= {"classes": len(table.entries), "chosen": chosen, "chains": list(table.chains)}
+    return facts
 
 
 def _native() -> dict[str, Any]:

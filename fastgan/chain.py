@@ -17,7 +17,7 @@ from fastgan.ops.affine_act import affine_act
 from fastgan.ops.affine_act_conv2d import affine_act_conv2d
 from fastgan.ops.affine_act_conv_transpose2d import affine_act_conv_transpose2d
 from fastgan.ops.batch_norm_affine import batch_norm_affine
-from fastgan.ops.checks import ACTIVATIONS
+from fastgan.ops.checks import ACTIVATIONS, map_dtype
 from fastgan.reference.affine_act import widened
 from fastgan.reference.affine_act_conv import laid_out, layout
 
@@ -165,11 +165,11 @@ def materialise(map: FeatureMap) -> Tensor:
 
 
 def pays(x: Tensor) -> bool:
-    """Whether a chain that starts at x should run on the operators: they have a fast backend, or one was forced.
+    """Whether a chain that starts at x should run on the operators: `fastgan.backends.wanted`.
 
     Otherwise torch's own modules are the better choice: the definitions in stock torch's pieces are slower.
     """
-    return backends.wanted("affine_act_conv2d", x.device.type, x.dtype)
+    return backends.wanted("affine_act_conv2d", x.device.type, map_dtype(x))
 
 
 def _for_convolution(map: FeatureMap) -> FeatureMap:

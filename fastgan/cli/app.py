@@ -12,7 +12,7 @@ from fastgan._version import __version__
 from fastgan.cli.console import note
 from fastgan.errors import FastganError, FastganWarning
 
-COMMANDS = ("info", "data", "demo", "train", "generate", "study", "report", "bench", "export", "verify")
+COMMANDS = ("info", "data", "demo", "train", "generate", "study", "report", "bench", "tune", "export", "verify")
 
 # typer ships click inside itself from 0.26 on and beside itself before: this is its UsageError in both.
 _UsageError = typer.BadParameter.__base__

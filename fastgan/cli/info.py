@@ -14,10 +14,11 @@ def info(as_json: bool = typer.Option(False, "--json", help="Print JSON instead 
     Example: fastgan info --json
     """
     facts = build_info.facts()
-    emit("\n".join(_lines(facts)), facts, as_json)
+    emit("\n".join(described(facts)), facts, as_json)
 
 
-def _lines(facts: dict[str, Any]) -> list[str]:
+def described(facts: dict[str, Any]) -> list[str]:
+    """What `fastgan.build_info.facts` gives, for people."""
     native, cpu, device = facts["native"], facts["cpu"], facts["cuda_device"]
     lines = ["  ".join(f"{name} {value}" for name, value in facts["versions"].items() if value)]
     lines += ["", "native part"]
@@ -31,11 +32,18 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     lines += [_yes_no(name, state["reason"]) for name, state in facts["backends"].items()]
     taken = [f"{name} for {', '.join(ops)}" for name, ops in facts["auto"].items() if ops]
     lines.append(f"  {'chosen':<14}{facts['choice']} (auto: {'; '.join([*taken, 'reference for the rest'])})")
+    lines.append(_yes_no("tuned", facts["tuned"]["reason"], _tuned(facts["tuned"])))
     capability = f"capability {cpu['capability']}" if cpu["capability"] else "no native capability"
     lines += ["", f"CPU            {capability}, {cpu['threads']} threads"]
     shown = f"{device['name']}, compute capability {device['compute_capability']}" if device else "none"
     lines.append(f"CUDA device    {shown}")
     return lines
+
+
+def _tuned(tuned: dict[str, Any]) -> str:
+    number = sum(tuned["chosen"].values())
+    chains = f"models on chains at {', '.join(tuned['chains'])}" if tuned["chains"] else "no models on chains"
+    return f"{tuned['path']}: {number} of {tuned['classes']} classes of shapes, {chains}"
 
 
 def _built(build: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import cpu_passes, triton_passes
+from fastgan.ops import cpu_passes, shape_class, triton_passes
 from fastgan.ops.checks import check_activation, checked_affine
 from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.ops.triton_leaves import TRITON_DTYPES
@@ -19,7 +19,8 @@ from fastgan.reference.affine_act_conv import STOCK, laid_out, layout
 _NAME = "affine_act"
 _LEAVES = {"reference": STOCK, "aten": CPU, "cpu": CPU, "triton": TRITON}
 _UINT8 = {"reference": reference, "aten": cpu_passes, "cpu": cpu_passes, "triton": triton_passes}
-backends.register(_NAME, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
+for _each in (_NAME, f"{_NAME}_backward"):
+    backends.register(_each, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
 
 torch.library.define(
     f"fastgan::{_NAME}",
@@ -77,7 +78,7 @@ def _checked(
 
 @torch.library.impl(f"fastgan::{_NAME}", ("cpu", "cuda"))
 def _run(input: Tensor, *arguments) -> Tensor:
-    backend = backends.choose(_NAME, input.device.type, input.dtype)
+    backend = backends.choose(_NAME, input.device.type, input.dtype, lambda: shape_class.of_map(input))
     result = _beside(input, _new(_LEAVES[backend].affine_act(input, *arguments), input))
     backends.note_ran(_NAME, backend)
     return result
@@ -90,7 +91,7 @@ def _fake(input: Tensor, *arguments) -> Tensor:
 
 @torch.library.impl(f"fastgan::{_NAME}_uint8", ("cpu", "cuda"))
 def _run_uint8(input: Tensor, *arguments) -> Tensor:
-    backend = backends.choose(_NAME, input.device.type, input.dtype)
+    backend = backends.choose(_NAME, input.device.type, input.dtype, lambda: shape_class.of_map(input))
     pixels = _UINT8[backend].affine_act_uint8(input, *arguments)
     backends.note_ran(f"{_NAME}_uint8", backend)
     return pixels
@@ -101,9 +102,11 @@ torch.library.register_fake(f"fastgan::{_NAME}_uint8", reference.affine_act_uint
 
 @torch.library.impl(f"fastgan::{_NAME}_backward", ("cpu", "cuda"))
 def _run_backward(grad_output: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:
-    backend = backends.choose(_NAME, grad_output.device.type, grad_output.dtype)
+    name = f"{_NAME}_backward"
+    device, dtype = grad_output.device.type, grad_output.dtype
+    backend = backends.choose(name, device, dtype, lambda: shape_class.of_map(grad_output))
     results = _backward_by(_LEAVES[backend], grad_output, *arguments)
-    backends.note_ran(f"{_NAME}_backward", backend)
+    backends.note_ran(name, backend)
     return results
 
 

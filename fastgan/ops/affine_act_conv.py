@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import native_leaves, triton_leaves
+from fastgan.ops import native_leaves, shape_class, triton_leaves
 from fastgan.ops.cpu_passes import ACTIVATION, CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.reference import affine_act as pointwise
@@ -74,7 +74,8 @@ def register(op: ChainOperator, extra: str = "") -> Callable:
 
     extra: what the schema has between padding and statistics.
     """
-    backends.register(op.name, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
+    for each in (op.name, f"{op.name}_backward"):
+        backends.register(each, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
     name, backward_name = f"fastgan::{op.name}", f"fastgan::{op.name}_backward"
     torch.library.define(name, f"({OPERANDS}{extra}, bool statistics) -> {RESULTS}")
     torch.library.define(backward_name, _BACKWARD_SCHEMA)
@@ -97,7 +98,9 @@ _LIBRARIES: list[torch.library.Library] = []  # their registrations last as long
 
 def _runner(op: ChainOperator) -> Callable:
     def run(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments):
-        backend = backends.choose(op.name, input.device.type, input.dtype)
+        backend = backends.choose(
+            op.name, input.device.type, input.dtype, lambda: _shape_class(op, input, weight, *arguments)
+        )
         leaves = _WHOLE.get(backend)
         parameters = weight, bias
         if leaves is None or not leaves.READS_WIDE:
@@ -112,6 +115,14 @@ def _runner(op: ChainOperator) -> Callable:
         return _beside(input, weight, results)
 
     return run
+
+
+def _shape_class(op: ChainOperator, input: Tensor, weight: Tensor, scale, shift, activation, slope, *options) -> str:
+    *where, _ = options
+    geometry = geometry_of(op, input, weight, *where)
+    return shape_class.of_convolution(
+        op.transposed, input, weight, geometry.stride, geometry.padding, geometry.output_size
+    )
 
 
 def _fake(op: ChainOperator) -> Callable:
@@ -180,14 +191,17 @@ def _backward_runner(op: ChainOperator) -> Callable:
     def run(*arguments):
         like = next(each for each in arguments[:10] if each is not None)
         dtype = _map_dtype(arguments)
-        backend = backends.choose(op.name, like.device.type, dtype)
+        name = f"{op.name}_backward"
+        backend = backends.choose(
+            name, like.device.type, dtype, lambda: shape_class.of_convolution_backward(op.transposed, arguments)
+        )
         # Gradients are taken in the dtype of the forward pass, also inside an autocast block.
         with torch.autocast(like.device.type, enabled=False):
             if backend in _WHOLE:
                 results = _whole_backward_by(_WHOLE[backend], op, *arguments)
             else:
                 results = _backward_by(op, CPU if backend == "aten" else STOCK, *arguments)
-        backends.note_ran(f"{op.name}_backward", backend)
+        backends.note_ran(name, backend)
         return results
 
     return run

@@ -56,6 +56,12 @@ def autocast_enabled(x: Tensor) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
+def map_dtype(x: Tensor) -> torch.dtype:
+    """The dtype of the maps of a chain that starts at x: autocast casts all but float64."""
+    cast = x.is_floating_point() and x.dtype != torch.float64 and autocast_enabled(x)
+    return torch.get_autocast_dtype(x.device.type) if cast else x.dtype
+
+
 def check_activation(op: str, activation: str, negative_slope: float, activations: Sequence[str]) -> None:
     """Raises ValueError for an activation not among `activations` and a slope outside [0, 1]."""
     if activation not in activations:
