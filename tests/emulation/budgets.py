@@ -4,7 +4,9 @@ An entry is for one kernel in one case on one target; the second launch of a ker
 `resources` and `launch` are upper limits, but for `tensor_cores`: whether the code must use them. A limit above 0
 in `spills` or above 1 in `conflict_factor` is an exception, and carries its reason under the same key in `reasons`.
 
-    PYTHONPATH=tests python -m tests.emulation.budgets [words]    print what was found, to edit by hand; words of cases and targets
+    PYTHONPATH=tests python -m tests.emulation.budgets [words]
+
+prints what was found, to edit by hand; words of cases and targets choose.
 """
 
 import json
