@@ -52,8 +52,15 @@ class Launch:
     def compile(self, target: str) -> Compiled:
         return compile_kernel(self.specialise(target))
 
-    def run(self, target: str, order: Order, written: WrittenBytes | None = None, count: bool = True) -> Counters:
-        """Emulate this launch on its tensors, in place."""
+    def run(
+        self,
+        target: str,
+        order: Order,
+        written: WrittenBytes | None = None,
+        count: bool = True,
+        edit: Callable[[str], str] = str,
+    ) -> Counters | None:
+        """Emulate this launch on its tensors, in place; edit: its PTX into what runs instead."""
         if target not in NVIDIA_TARGETS:
             raise ValueError(f"only {', '.join(NVIDIA_TARGETS)} have PTX to emulate, got {target!r}")
         specialisation = self.specialise(target)
@@ -64,7 +71,7 @@ class Launch:
         if asked > available:
             raise EmulationError(f"{self.name} asks for {asked} bytes of shared memory, {target} has {available}")
         return launch(
-            compiled.text,
+            edit(compiled.text),
             self.grid,
             compiled.threads,
             [self.arguments[name] for name in specialisation.parameters],
@@ -104,7 +111,12 @@ def capture(on_launch: Callable[[Launch], None] = lambda launch: None) -> Iterat
 
 
 @contextmanager
-def emulated(target: str, order: Order = Order(), count: bool = True) -> Iterator[list[EmulatedLaunch]]:  # noqa: B008
+def emulated(
+    target: str,
+    order: Order = Order(),  # noqa: B008 (frozen)
+    count: bool = True,
+    edit: Callable[[str], str] = str,
+) -> Iterator[list[EmulatedLaunch]]:
     """Within the block, launches of Triton kernels are compiled for `target` and emulated at once, in place.
 
     Memory that torch.empty and its kin give out within the block counts as uninitialised until it is written; not
@@ -114,7 +126,7 @@ def emulated(target: str, order: Order = Order(), count: bool = True) -> Iterato
     written = WrittenBytes()
 
     def run(one: Launch) -> None:
-        counters = one.run(target, order, written, count)
+        counters = one.run(target, order, written, count, edit)
         done.append(EmulatedLaunch(one, one.compile(target), counters))
 
     with capture(run), _FreshMemory(written):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -23,15 +23,27 @@ from fastgan.reference.affine_act import ACTIVATIONS
 
 from .chain_table import Row
 
-# A copy of the package with something spoilt can stand for it.
-KERNELS = SimpleNamespace(
-    affine_act=affine_act,
-    affine_act_conv=affine_act_conv,
-    affine_act_conv_input_grad=affine_act_conv_input_grad,
-    affine_act_conv_weight_grad=affine_act_conv_weight_grad,
-    batch_norm_affine=batch_norm_affine,
-    configurations=configurations,
-    workspace=workspace,
+
+class Kernels(NamedTuple):
+    """The modules that launch; a copy of the package with something spoilt in it has the same ones."""
+
+    affine_act: ModuleType
+    affine_act_conv: ModuleType
+    affine_act_conv_input_grad: ModuleType
+    affine_act_conv_weight_grad: ModuleType
+    batch_norm_affine: ModuleType
+    configurations: ModuleType
+    workspace: ModuleType
+
+
+KERNELS = Kernels(
+    affine_act,
+    affine_act_conv,
+    affine_act_conv_input_grad,
+    affine_act_conv_weight_grad,
+    batch_norm_affine,
+    configurations,
+    workspace,
 )
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "ieee": torch.float32}
 
@@ -93,7 +105,7 @@ def upstream(case: Case, uses: str = "y mean var") -> Upstream:
 
 
 @contextmanager
-def setting(target: str, precision: str = "ieee", large: bool = False, kernels: ModuleType = KERNELS) -> Iterator[None]:
+def setting(target: str, precision: str = "ieee", large: bool = False, kernels: Kernels = KERNELS) -> Iterator[None]:
     """Launches on CPU tensors take the configurations of `target`; with `large` those of shapes that fill a device.
 
     precision: "tf32" where torch may round float32 to it for convolutions.
@@ -114,7 +126,7 @@ def launched(
     up: Upstream | None = None,
     parts: str = "input weight",
     statistics: bool = True,
-    kernels: ModuleType = KERNELS,
+    kernels: Kernels = KERNELS,
 ) -> Results:
     """F of the case by the launchers, and its gradients where `up` is given; parts: as of Row."""
     x, w, b, s, t = (each if each is None else each.detach() for each in case.tensors)

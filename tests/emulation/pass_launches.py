@@ -1,7 +1,6 @@
 """The launchers of affine_act and batch_norm_affine on fixed tensors, with their gradients; and the definitions."""
 
 from collections.abc import Callable
-from types import ModuleType
 
 import torch
 from support.chain_cases import ROWS
@@ -10,7 +9,7 @@ from torch import Tensor
 from fastgan.reference import affine_act as pointwise
 from fastgan.reference import batch_norm_affine as vectors
 
-from .chain_launches import DTYPES, KERNELS
+from .chain_launches import DTYPES, KERNELS, Kernels
 from .chain_table import BatchNormRow, PassRow
 
 SLOPE = 0.2
@@ -32,7 +31,7 @@ def affine_act_tensors(row: PassRow) -> list[Tensor | None]:
     return [_normal(*row.shape, seed=2).to(dtype), *affine, _normal(*row.shape, seed=3).to(dtype)]
 
 
-def affine_act_of(row: PassRow, kernels: ModuleType = KERNELS) -> dict[str, Tensor]:
+def affine_act_of(row: PassRow, kernels: Kernels = KERNELS) -> dict[str, Tensor]:
     x, scale, shift, dz = affine_act_tensors(row)
     how = scale, shift, pointwise.ACTIVATIONS.index(row.activation), SLOPE
     needed = True, scale is not None, shift is not None
@@ -73,7 +72,7 @@ def batch_norm_tensors(row: BatchNormRow) -> dict[str, Tensor | None]:
     return drawn
 
 
-def batch_norm_affine_of(row: BatchNormRow, kernels: ModuleType = KERNELS) -> dict[str, Tensor]:
+def batch_norm_affine_of(row: BatchNormRow, kernels: Kernels = KERNELS) -> dict[str, Tensor]:
     launchers = kernels.batch_norm_affine
     mean, var, weight, bias, *grads = batch_norm_tensors(row).values()
     results = [*launchers.batch_norm_affine(mean, var, weight, bias, EPS, COUNT)]
