@@ -57,10 +57,10 @@ test-gpu: dev  ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu
 
 test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: every tile and format, mutants, budgets
-	$(BIN)/python -m pytest tests/emulation -n 2 --dist loadfile -m "not emulation_full" --durations 10
+	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full" --durations 10
 
 test-emulation-full: dev  ## the same and the long cases
-	$(BIN)/python -m pytest tests/emulation -n 2 --dist loadfile --durations 10
+	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile --durations 10
 
 test-asan:  ## the CPU kernels on guarded memory under AddressSanitizer and UBSan
 	$(BUILD_PROGRAM) $(PROGRAM)/asan -- -O1 $(SANITIZERS)

@@ -11,6 +11,9 @@ from support.processes import run_python
 from support.triton_chain_checks import CHECKS
 
 
+pytestmark = pytest.mark.emulation  # a minute: `make test-emulation` runs it
+
+
 @pytest.fixture(scope="module")
 def failures(need, request) -> dict[str, str | None]:
     need("triton is not installed" if importlib.util.find_spec("triton") is None else None, "triton")
