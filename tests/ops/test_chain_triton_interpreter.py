@@ -10,7 +10,6 @@ import pytest
 from support.processes import run_python
 from support.triton_chain_checks import CHECKS
 
-
 pytestmark = pytest.mark.emulation  # a minute: `make test-emulation` runs it
 
 
