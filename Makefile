@@ -11,13 +11,15 @@ VENV := $(or $(ACTIVE),.venv)
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.fastgan-environment
 NATIVE := $(VENV)/.fastgan-native
-NATIVE_SOURCES := setup.py $(shell find csrc -type f)
+NATIVE_SOURCES := setup.py $(wildcard building/*) $(shell find csrc -type f)
 CXX_SOURCES := $(shell find csrc tests/cpu_program -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 PROGRAM := build/cpu_program
 BUILD_PROGRAM = $(PYTHON) tests/cpu_program/build.py
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -g1
 AARCH64 ?= aarch64-linux-gnu
 QEMU := $(or $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static),qemu-aarch64)
+# Compiling for all of FASTGAN_CUDA_ARCHS' default is for wheels; two show what kernels need, and run on most devices.
+DEV_ARCHS := $(or $(FASTGAN_CUDA_ARCHS),80;90)
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
 .PHONY: help dev demo test test-gpu test-emulation test-emulation-full test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
@@ -43,8 +45,8 @@ endif
 	@touch $@
 
 $(NATIVE): $(ENVIRONMENT) $(NATIVE_SOURCES)
-	@echo "== the native part"
-	$(BIN)/python -m pip install -qq --no-build-isolation --no-deps -e .
+	@echo "== the native part (CUDA, where nvcc is found, for $(DEV_ARCHS) and their successors)"
+	FASTGAN_CUDA_ARCHS="$(DEV_ARCHS)" $(BIN)/python -m pip install -qq --no-build-isolation --no-deps -e .
 	@touch $@
 
 demo: dev  ## train on Fashion-MNIST, write 10,000 labelled images, study whether they help; ends in a page
