@@ -25,6 +25,7 @@ SHIPPED = (
     "README.md",
     "LICENSE",
     "NOTICE.md",
+    "building",
     "csrc",
     "fastgan",
 )
@@ -163,7 +164,7 @@ def test_source_distribution_and_wheel_hold_what_they_should(source, tmp_path):
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         files = {name.partition("/")[2] for name in archive.getnames()}
     on_disk = {str(p.relative_to(source)) for p in (source / "csrc").rglob("*") if p.is_file()}
-    assert on_disk | {"kernels/gan_loss.py", "bench/__init__.py", "setup.py"} <= files
+    assert on_disk | {"kernels/gan_loss.py", "bench/__init__.py", "building/tools.py", "setup.py"} <= files
     wheel = next(tmp_path.glob("*.whl"))
     assert wheel.name.endswith("-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
