@@ -264,21 +264,26 @@ def job(source: str, threads: int) -> Job:
     if source in HOST_SOURCES:
         flags += ["-isystem", sysconfig.get_path("include"), "-isystem", pybind11_include()]
         flags += [f'-D{name}="{value}"' for name, value in build_macros().items()]
-    return Job(source, (*PLAN.cxx, *flags), tools())
+    # The kernels' objects are also those of tests/cpu_program, which knows of no torch.
+    return Job(source, (*PLAN.cxx, *flags), compiler() if source in CPU_SOURCES else tools())
+
+
+@functools.cache
+def compiler() -> str:
+    return version_of([*PLAN.cxx, "--version"])
 
 
 @functools.cache
 def tools() -> str:
     """Versions whose headers a compiler does not name among the dependencies, and its own."""
-    nvcc = f"CUDA {PLAN.cuda_version}"
     return "; ".join(
-        [version_of([*PLAN.cxx, "--version"]), nvcc, f"torch {PLAN.torch_version}", platform.python_version()]
+        [compiler(), f"CUDA {PLAN.cuda_version}", f"torch {PLAN.torch_version}", platform.python_version()]
     )
 
 
 def build_macros() -> dict[str, str]:
     return {
-        "FASTGAN_COMPILER": version_of([*PLAN.cxx, "--version"]),
+        "FASTGAN_COMPILER": compiler(),
         "FASTGAN_TORCH_VERSION": PLAN.torch_version,
         "FASTGAN_CUDA_VERSION": PLAN.cuda_version,
         "FASTGAN_CUDA_ARCHS": ";".join(PLAN.archs),
