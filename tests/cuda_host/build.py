@@ -52,7 +52,11 @@ def operator_sources() -> list[Path]:
     settings = _settings()
     bindings = [ROOT / source for source in settings["TORCH_SOURCES"]]
     halves = [source for source in bindings if CUDA_HALF in source.read_text()]
-    return [*(ROOT / source for source in settings["CUDA_SOURCES"]), *halves]
+    return [*_cuda_sources(), *halves]
+
+
+def _cuda_sources() -> list[Path]:
+    return [ROOT / source for source in _settings()["CUDA_SOURCES"]]
 
 
 def operators(sanitize: bool = False) -> Path:
@@ -67,6 +71,11 @@ def operators(sanitize: bool = False) -> Path:
     links = [f"-L{torch / 'lib'}", "-Wl,--no-as-needed", "-lc10", "-ltorch", "-ltorch_cpu"]
     name = "operators_sanitized" if sanitize else "operators"
     return library(name, operator_sources(), flags, links, sanitize)
+
+
+def launchers() -> Path:
+    """The launchers of csrc/cuda alone, their C functions visible: no torch."""
+    return library("launchers", _cuda_sources(), ["-fvisibility=default", "-fno-gnu-unique"])
 
 
 def sanitizer_environment() -> dict[str, str]:

@@ -15,6 +15,7 @@ namespace fastgan::cuda_host {
 namespace {
 
 thread_local std::string first_error, asked_error;
+thread_local Recorder installed = nullptr;
 
 // In CUDA's words; the limits are those of compute capability 8.0 and later.
 const char* refusal(const dim3& grid, const dim3& block, size_t shared_bytes) {
@@ -59,6 +60,12 @@ void run_grid(const dim3& grid, const dim3& block, size_t shared_bytes, const st
   if (first_error.empty()) first_error = wrong;
 }
 
+Recorder recorder() { return installed; }
+
+void record(const Queued& queued) {
+  if (!installed(&queued) && first_error.empty()) first_error = "the recorder of launches refused one";
+}
+
 const char* launch_error() {
   asked_error = first_error;
   first_error.clear();
@@ -66,3 +73,9 @@ const char* launch_error() {
 }
 
 }  // namespace fastgan::cuda_host
+
+// From now on this thread's launches go to `recorder`; nullptr: they run.
+extern "C" __attribute__((visibility("default"))) void fastgan_cuda_host_record(
+    fastgan::cuda_host::Recorder recorder) {
+  fastgan::cuda_host::installed = recorder;
+}
