@@ -70,7 +70,15 @@ CPU_SOURCES = [
 ]
 # Sums of products, which FMA is for; in the default ones where the baseline has it, as on aarch64 and not on x86-64.
 FUSED_SOURCES = [s for s in CPU_SOURCES if re.search(r"/affine_act_conv\w*_(default|avx2|avx512)\.cpp$", s)]
-CUDA_SOURCES = ["csrc/cuda/gan_loss.cu"]
+CUDA_SOURCES = [
+    "csrc/cuda/affine_act_conv.cu",
+    "csrc/cuda/affine_act_conv_bfloat16.cu",
+    "csrc/cuda/affine_act_conv_exact.cu",
+    "csrc/cuda/affine_act_conv_half.cu",
+    "csrc/cuda/affine_act_conv_tf32.cu",
+    "csrc/cuda/affine_act.cu",
+    "csrc/cuda/gan_loss.cu",
+]
 TORCH_SOURCES = [
     "csrc/torch/library.cpp",
     "csrc/torch/affine_act.cpp",
