@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.fastgan-environment
 NATIVE := $(VENV)/.fastgan-native
 NATIVE_SOURCES := setup.py $(shell find csrc -type f)
-CXX_SOURCES := $(shell find csrc tests/cpu_program -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+CXX_SOURCES := $(shell find csrc tests/cpu_program tests/cuda_host -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 PROGRAM := build/cpu_program
 BUILD_PROGRAM = $(PYTHON) tests/cpu_program/build.py
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -g1

@@ -92,26 +92,60 @@ __device__ inline uint32_t pack_pair<BFloat16>(float low, float high) {
   return bits;
 }
 
-// 16 bytes of memory that is aligned to 16.
-template <class T>
+// Numbers that lie side by side and go through one instruction: together 1, 2, 4, 8 or 16 bytes, aligned to
+// that.
+template <class T, int count = 16 / sizeof(T)>
 struct Pack {
-  static constexpr int kCount = 16 / sizeof(T);
-  T values[kCount];
+  static constexpr int kCount = count;
+  T values[count];
 };
+
+template <size_t bytes>
+struct Word;
+template <>
+struct Word<1> {
+  using Type = uint8_t;
+};
+template <>
+struct Word<2> {
+  using Type = uint16_t;
+};
+template <>
+struct Word<4> {
+  using Type = uint32_t;
+};
+template <>
+struct Word<8> {
+  using Type = uint2;
+};
+template <>
+struct Word<16> {
+  using Type = uint4;
+};
+
+template <int count, class T>
+__device__ inline Pack<T, count> load_pack(const T* memory) {
+  Pack<T, count> pack;
+  const auto word = *reinterpret_cast<const typename Word<sizeof pack>::Type*>(memory);
+  memcpy(&pack, &word, sizeof pack);
+  return pack;
+}
+
+template <int count, class T>
+__device__ inline void store_pack(T* memory, const Pack<T, count>& pack) {
+  typename Word<sizeof pack>::Type word;
+  memcpy(&word, &pack, sizeof pack);
+  *reinterpret_cast<typename Word<sizeof pack>::Type*>(memory) = word;
+}
 
 template <class T>
 __device__ inline Pack<T> load_16(const T* memory) {
-  const uint4 bits = *reinterpret_cast<const uint4*>(memory);
-  Pack<T> pack;
-  memcpy(&pack, &bits, 16);
-  return pack;
+  return load_pack<16 / sizeof(T)>(memory);
 }
 
 template <class T>
 __device__ inline void store_16(T* memory, const Pack<T>& pack) {
-  uint4 bits;
-  memcpy(&bits, &pack, 16);
-  *reinterpret_cast<uint4*>(memory) = bits;
+  store_pack(memory, pack);
 }
 
 __device__ inline uint32_t shared_address(const void* shared) {
