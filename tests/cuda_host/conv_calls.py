@@ -125,7 +125,7 @@ class Call:
         memory = torch.empty(len(x), *self._shape.out_size, channels, dtype=torch.uint8 if output.pixels else x.dtype)
         self.y = memory.permute(0, 3, 1, 2)
         self.mean, self.var = (torch.empty(channels) if statistics else None for _ in range(2))
-        self._arguments = Arguments(
+        self.arguments = Arguments(
             type=self._type,
             precision=self._precision,
             shape=self._shape,
@@ -148,10 +148,10 @@ class Call:
             mean=_pointer(self.mean),
             var=_pointer(self.var),
         )
-        sizes = [self._function(name, ctypes.c_int64)(ctypes.byref(self._arguments)) for name in _SCRATCH]
+        sizes = [self._function(name, ctypes.c_int64)(ctypes.byref(self.arguments)) for name in _SCRATCH]
         self._workspace = torch.empty(sizes[0], dtype=torch.uint8)
         self.counters = torch.zeros(sizes[1], dtype=torch.int32)
-        self._arguments.workspace, self._arguments.counters = _pointer(self._workspace), _pointer(self.counters)
+        self.arguments.workspace, self.arguments.counters = _pointer(self._workspace), _pointer(self.counters)
         self.tensors = _there(maps, w, b, scale, shift, sample_rows, self.counters)
         self.fresh = _there(self._packed, memory, self.mean, self.var, self._workspace)
 
@@ -165,7 +165,7 @@ class Call:
 
     def run(self) -> None:
         """F, of the packed weight. Raises RuntimeError with the launcher's words."""
-        self._launch("", self._arguments)
+        self._launch("", self.arguments)
 
     def results(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Of both."""
