@@ -17,15 +17,18 @@ struct PackLaunch {
   int64_t pieces;
   int k_steps;
   bool tf32;
+  int32_t* counters;
+  int64_t counter_count;
 };
 
 constexpr int kPackThreads = 256;
 
-// One thread, 16 bytes. T: of the maps, W: of the weight.
+// One thread, 16 bytes, and a counter. T: of the maps, W: of the weight.
 template <class T, class W>
 __global__ void __launch_bounds__(kPackThreads) affine_act_conv_pack_kernel(const PackLaunch a) {
   constexpr int kCount = kPieceBytes / sizeof(T), kPerRow = kRowBytes / kPieceBytes;
   const int64_t at = static_cast<int64_t>(blockIdx.x) * kPackThreads + threadIdx.x;
+  if (at < a.counter_count) a.counters[at] = 0;
   if (at >= a.pieces) return;
   const int64_t row = at / kPerRow, step = row / a.shape.out_channels;
   const int channel = static_cast<int>(row % a.shape.out_channels);

@@ -71,6 +71,8 @@ class PackArguments(ctypes.Structure):
         ("weight", ctypes.c_void_p),
         ("stride", ctypes.c_int64 * 4),
         ("packed", ctypes.c_void_p),
+        ("counters", ctypes.c_void_p),
+        ("counter_count", ctypes.c_int64),
     ]
 
 
@@ -150,17 +152,18 @@ class Call:
         )
         sizes = [self._function(name, ctypes.c_int64)(ctypes.byref(self.arguments)) for name in _SCRATCH]
         self._workspace = torch.empty(sizes[0], dtype=torch.uint8)
-        self.counters = torch.zeros(sizes[1], dtype=torch.int32)
+        self.counters = torch.empty(sizes[1], dtype=torch.int32)
         self.arguments.workspace, self.arguments.counters = _pointer(self._workspace), _pointer(self.counters)
-        self.tensors = _there(maps, w, b, scale, shift, sample_rows, self.counters)
-        self.fresh = _there(self._packed, memory, self.mean, self.var, self._workspace)
+        self.tensors = _there(maps, w, b, scale, shift, sample_rows)
+        self.fresh = _there(self._packed, memory, self.mean, self.var, self._workspace, self.counters)
 
     def pack(self) -> None:
-        """The weight. Raises RuntimeError with the launcher's words."""
+        """The weight, and clear the counters. Raises RuntimeError with the launcher's words."""
         out = self._out_dimension
         w = self._weight
         stride = (ctypes.c_int64 * 4)(w.stride(out), w.stride(1 - out), w.stride(2), w.stride(3))
-        places = _ELEMENT_TYPES[w.dtype], _pointer(w), stride, _pointer(self._packed)
+        cleared = _pointer(self.counters), self.counters.numel()
+        places = _ELEMENT_TYPES[w.dtype], _pointer(w), stride, _pointer(self._packed), *cleared
         self._launch("pack", PackArguments(self._type, self._precision, self._shape, *places))
 
     def run(self) -> None:
