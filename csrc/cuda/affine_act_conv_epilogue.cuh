@@ -5,8 +5,6 @@
 // moments are taken by columns.
 #pragma once
 
-#include <type_traits>
-
 #include "common/pixel.h"
 #include "cuda/affine_act_conv_products.cuh"
 #include "cuda/moments.cuh"
@@ -33,15 +31,6 @@ __device__ inline T finished(const ConvolutionLaunch& a, float y) {
     default:
       return rounded<T>(y);
   }
-}
-
-// 4 or 8 pixels in one store.
-template <int count>
-__device__ inline void store_pixels(uint8_t* memory, const uint8_t (&pixels)[count]) {
-  static_assert(count == 4 || count == 8, "one register or two");
-  std::conditional_t<count == 4, uint32_t, uint2> bits;
-  memcpy(&bits, pixels, count);
-  *reinterpret_cast<decltype(bits)*>(memory) = bits;
 }
 
 // The sums of one pass to shared memory, by the warps that have them.
@@ -104,9 +93,9 @@ __device__ inline void store_pieces(const ConvolutionLaunch& a, const Row* rows,
     Pack<T> stored;
     for (int e = 0; e < kCount; ++e) stored.values[e] = finished<T>(a, y[e] + bias[e]);
     if (a.pixels) {
-      uint8_t pixels[kCount];
-      for (int e = 0; e < kCount; ++e) pixels[e] = to_pixel(to_compute(stored.values[e]));
-      store_pixels<kCount>(static_cast<uint8_t*>(a.output) + at, pixels);
+      Pack<uint8_t, kCount> pixels;
+      for (int e = 0; e < kCount; ++e) pixels.values[e] = to_pixel(to_compute(stored.values[e]));
+      store_pack(static_cast<uint8_t*>(a.output) + at, pixels);
     } else {
       store_16(static_cast<T*>(a.output) + at, stored);
     }

@@ -20,6 +20,7 @@ namespace fastgan::cuda {
 constexpr int kPieces = kRowBytes / kPieceBytes;
 constexpr int kFar = -(1 << 30);  // the input row of a masked output: no tap brings it into the image
 
+// Eight rows further down it is the same place 8 * kRowBytes later; two pieces further it is the place ^ 32.
 __device__ inline int swizzled(int row, int piece) {
   return row * kRowBytes + ((piece ^ (row >> 1)) & (kPieces - 1)) * kPieceBytes;
 }
@@ -106,16 +107,26 @@ __device__ inline void fill_vectors(const ConvolutionLaunch& a, int first_sample
 }
 
 // z from x with a scale and a shift, as it is multiplied: rounded to what is stored and, if need be, to tf32.
-template <class T, bool tf32>
-__device__ inline T operand(const ConvolutionLaunch& a, T x, float scale, float shift) {
-  const float v = to_compute(x) * scale + shift;
-  const float below = a.activation == Activation::kRelu ? (v <= 0.0f ? 0.0f : v) : v * a.negative_slope;
-  T z = rounded<T>(v > 0.0f ? v : below);
+template <class T, bool tf32, Activation activation>
+__device__ inline T operand(T x, float scale, float shift, float negative_slope) {
+  T z = rounded<T>(activate<activation>(to_compute(x) * scale + shift, negative_slope));
   if constexpr (tf32) {
     const uint32_t bits = round_to_tf32(z);
     memcpy(&z, &bits, sizeof z);
   }
   return z;
+}
+
+// Calls f(Constant<activation>()) for the activation of an input, which is not tanh.
+template <class F>
+__device__ inline void with_input_activation(Activation activation, const F& f) {
+  if (activation == Activation::kLeakyRelu) {
+    f(Constant<Activation::kLeakyRelu>());
+  } else if (activation == Activation::kRelu) {
+    f(Constant<Activation::kRelu>());
+  } else {
+    f(Constant<Activation::kNone>());
+  }
 }
 
 __device__ inline bool changes_input(const ConvolutionLaunch& a) {
@@ -127,25 +138,34 @@ class WholeInput {
  public:
   static constexpr int kCount = kPieceBytes / sizeof(T);  // numbers of a piece
   static constexpr int kMine = Tile::kRows * kPieces / Tile::kThreads;
+  static constexpr int kApart =
+      Tile::kThreads * kPieceBytes;  // bytes between these, a multiple of eight rows
 
   __device__ WholeInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Row* rows,
                         const int* vectors, const float* slots)
-      : a_(a), taps_(taps), vectors_(vectors), slots_(slots), changes_(tf32 || changes_input(a)) {
+      : a_(a),
+        taps_(taps),
+        vectors_(vectors),
+        slots_(slots),
+        changes_(tf32 || changes_input(a)),
+        at_(swizzled(row(0), piece())) {
 #pragma unroll
-    for (int i = 0; i < kMine; ++i) rows_[i] = rows[row(i)];
+    for (int i = 0; i < kMine; ++i) {
+      rows_[i] = rows[row(i)];
+      input_[i] = static_cast<const T*>(a.input) + static_cast<int64_t>(rows_[i].in) * a.shape.in_channels;
+    }
     copied_ = changed_ = taps.place(piece() * kCount, a.shape.in_channels);
   }
 
   // Starts the copies of the next step.
   __device__ void start(unsigned char* stage) {
     const bool there = taps_.has(copied_);
-    const int ahead = copied_.t_h * a_.shape.in_size[1] + copied_.t_w;
-    const T* const input = static_cast<const T*>(a_.input);
+    const int64_t pixels = copied_.t_h * a_.shape.in_size[1] + copied_.t_w;
+    const int64_t ahead = pixels * a_.shape.in_channels + copied_.channel;
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
       const bool valid = there && inside(a_.shape, rows_[i], copied_);
-      const int64_t at = static_cast<int64_t>(rows_[i].in + ahead) * a_.shape.in_channels + copied_.channel;
-      copy_async_16(stage + swizzled(row(i), piece()), input + (valid ? at : 0), valid);
+      copy_async_16(stage + at_ + i * kApart, valid ? input_[i] + ahead : a_.input, valid);
     }
     advance(copied_);
   }
@@ -153,19 +173,8 @@ class WholeInput {
   // Rewrites what this thread copied, of the oldest step that it has not yet done this to.
   __device__ void land(unsigned char* stage) {
     if (!changes_) return;
-    if (taps_.has(changed_)) {
-#pragma unroll
-      for (int i = 0; i < kMine; ++i) {
-        if (!inside(a_.shape, rows_[i], changed_)) continue;
-        float scale[kCount], shift[kCount];
-        read_vectors(vectors_[row(i)], scale, shift);
-        T* const at = reinterpret_cast<T*>(stage + swizzled(row(i), piece()));
-        Pack<T> x = load_16(at);
-#pragma unroll
-        for (int e = 0; e < kCount; ++e) x.values[e] = operand<T, tf32>(a_, x.values[e], scale[e], shift[e]);
-        store_16(at, x);
-      }
-    }
+    if (taps_.has(changed_))
+      with_input_activation(a_.activation, [&](auto activation) { rewrite(stage, activation); });
     advance(changed_);
   }
 
@@ -176,6 +185,23 @@ class WholeInput {
   __device__ static int row(int i) { return threadIdx.x / kPieces + i * (Tile::kThreads / kPieces); }
   __device__ void advance(Place& at) const {
     taps_.advance(at, a_.step_taps, a_.step_channels, a_.shape.in_channels);
+  }
+
+  template <class Activation>
+  __device__ void rewrite(unsigned char* stage, Activation) const {
+    float scale[kCount], shift[kCount];
+    if (a_.slots == 1) read_vectors(0, scale, shift);
+#pragma unroll
+    for (int i = 0; i < kMine; ++i) {
+      if (!inside(a_.shape, rows_[i], changed_)) continue;
+      if (a_.slots != 1) read_vectors(vectors_[row(i)], scale, shift);
+      T* const at = reinterpret_cast<T*>(stage + at_ + i * kApart);
+      Pack<T> x = load_16(at);
+#pragma unroll
+      for (int e = 0; e < kCount; ++e)
+        x.values[e] = operand<T, tf32, Activation::value>(x.values[e], scale[e], shift[e], a_.negative_slope);
+      store_16(at, x);
+    }
   }
 
   __device__ void read_vectors(int which, float (&scale)[kCount], float (&shift)[kCount]) const {
@@ -203,7 +229,9 @@ class WholeInput {
   const int* vectors_;
   const float* slots_;
   const bool changes_;
+  const int at_;
   Row rows_[kMine];
+  const T* input_[kMine];
   Place copied_, changed_;
 };
 
@@ -234,6 +262,7 @@ class ElementInput {
       x_[i] = input[static_cast<int64_t>(row.in + ahead) * a_.shape.in_channels + at_.channel];
     }
     channel_ = at_.channel;
+    if (there && !by_sample()) read_vectors(0);
     taps_.advance(at_, a_.step_taps, a_.step_channels, a_.shape.in_channels);
   }
 
@@ -241,23 +270,32 @@ class ElementInput {
 
   // Stores z of what start() read.
   __device__ void store(unsigned char* stage) {
+    with_input_activation(a_.activation, [&](auto activation) { store_as(stage, activation); });
+  }
+
+ private:
+  __device__ static int first_row() { return threadIdx.x / kNumbers; }
+
+  template <class Activation>
+  __device__ void store_as(unsigned char* stage, Activation) {
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
       const int row = first_row() + i * kApart, k = threadIdx.x % kNumbers;
       T z = rounded<T>(0.0f);
       if (valid_ >> i & 1u) {
-        const int64_t vector = vector_row(a_, vectors_[row]);
-        const float scale = a_.scale != nullptr ? a_.scale[vector * a_.scale_stride + channel_] : 1.0f;
-        const float shift = a_.shift != nullptr ? a_.shift[vector * a_.shift_stride + channel_] : -0.0f;
-        z = operand<T, tf32>(a_, x_[i], scale, shift);
+        if (by_sample()) read_vectors(vector_row(a_, vectors_[row]));
+        z = operand<T, tf32, Activation::value>(x_[i], scale_, shift_, a_.negative_slope);
       }
       const int at = swizzled(row, k * sizeof(T) / kPieceBytes) + k * sizeof(T) % kPieceBytes;
       *reinterpret_cast<T*>(stage + at) = z;
     }
   }
 
- private:
-  __device__ static int first_row() { return threadIdx.x / kNumbers; }
+  __device__ bool by_sample() const { return a_.scale_stride != 0 || a_.shift_stride != 0; }
+  __device__ void read_vectors(int64_t row) {
+    if (a_.scale != nullptr) scale_ = a_.scale[row * a_.scale_stride + channel_];
+    if (a_.shift != nullptr) shift_ = a_.shift[row * a_.shift_stride + channel_];
+  }
 
   const ConvolutionLaunch& a_;
   const PhaseTaps& taps_;
@@ -267,19 +305,26 @@ class ElementInput {
   T x_[kMine];
   unsigned valid_ = 0;
   int channel_ = 0;
+  float scale_ = 1.0f, shift_ = -0.0f;
 };
 
-// Starts the copies of one step's rows of the packed weight, for the columns from `first` on.
-template <class Tile>
-__device__ inline void start_weight(const ConvolutionLaunch& a, int64_t step, int first,
+// Starts the copies of one step's rows of the packed weight, for the columns from `first` on; what lies
+// behind the phase's `depth` numbers of K is not read. The step is one of the phase, `row` that of its first
+// column.
+template <class T, class Tile>
+__device__ inline void start_weight(const ConvolutionLaunch& a, int step, int depth, int64_t row, int first,
                                     unsigned char* stage) {
+  constexpr int kCount = kPieceBytes / sizeof(T), kAll = Tile::kColumns * kPieces;
+  const int column = threadIdx.x / kPieces, piece = threadIdx.x % kPieces, at = swizzled(column, piece);
   const auto* const weight = static_cast<const unsigned char*>(a.weight);
-  const int channels = a.shape.out_channels;
-  for (int p = threadIdx.x; p < Tile::kColumns * kPieces; p += Tile::kThreads) {
-    const int column = p / kPieces, piece = p % kPieces;
-    const bool valid = first + column < channels;
-    const int64_t at = (step * channels + first + column) * kRowBytes + piece * kPieceBytes;
-    copy_async_16(stage + swizzled(column, piece), weight + (valid ? at : 0), valid);
+  const bool there = (step * kPieces + piece) * kCount < depth;
+#pragma unroll
+  for (int i = 0; i < (kAll + Tile::kThreads - 1) / Tile::kThreads; ++i) {
+    if (kAll % Tile::kThreads != 0 && threadIdx.x >= kAll) break;
+    const int below = i * (Tile::kThreads / kPieces);
+    const bool valid = there && first + column + below < a.shape.out_channels;
+    const int64_t from = (row + column + below) * kRowBytes + piece * kPieceBytes;
+    copy_async_16(stage + at + below * kRowBytes, weight + (valid ? from : 0), valid);
   }
 }
 
