@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.fastgan-environment
 NATIVE := $(VENV)/.fastgan-native
 NATIVE_SOURCES := setup.py $(wildcard building/*) $(shell find csrc -type f)
-CXX_SOURCES := $(shell find csrc tests/cpu_program -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+CXX_SOURCES := $(shell find csrc tests/cpu_program tests/cuda_host -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 PROGRAM := build/cpu_program
 BUILD_PROGRAM = $(PYTHON) tests/cpu_program/build.py
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -g1
@@ -22,7 +22,7 @@ QEMU := $(or $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static),
 DEV_ARCHS := $(or $(FASTGAN_CUDA_ARCHS),80;90)
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
-.PHONY: help dev demo test test-gpu test-emulation test-emulation-full wheel test-wheel test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
+.PHONY: help dev demo test test-gpu bench-gpu test-emulation test-emulation-full wheel test-wheel test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 21
@@ -55,8 +55,12 @@ demo: dev  ## train on Fashion-MNIST, write 10,000 labelled images, study whethe
 test: lint  ## everything that runs without a GPU (set-up included)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full and not wheel" --durations 10
 
-test-gpu: dev  ## the tests that need an NVIDIA GPU
-	$(BIN)/python -m pytest -m gpu
+# DRY_RUN=1 tries both without a GPU: the CPU stands in for it, and no number means anything.
+test-gpu: dev  ## the day there is a GPU: import, stream, numbers, compute-sanitizer; into gpu-day/
+	$(BIN)/python -m tests.gpu_day check --out gpu-day $(if $(DRY_RUN),--dry-run)
+
+bench-gpu: dev  ## and then: fastgan tune, the benchmarks, times against predicted floors; one JSON file and one page
+	$(BIN)/python -m tests.gpu_day bench --out gpu-day $(if $(DRY_RUN),--dry-run)
 
 test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: every tile and format, mutants, budgets
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full" --durations 10

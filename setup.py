@@ -1,8 +1,9 @@
 """What is built: decides what can be here, compiles it, and records what was built and why (docs/building.md).
 
-Two shared objects come out, next to the Python files:
-  fastgan/_ops*.so  the operators, against LibTorch's stable ABI (one binary for every torch >= 2.11);
-  fastgan/_C*.so    a pybind11 module: facts about the build, host helpers.
+Three shared objects come out, next to the Python files:
+  fastgan/_ops*.so           the operators, against LibTorch's stable ABI (one binary for every torch >= 2.11);
+  fastgan/_C*.so             a pybind11 module: facts about the build, host helpers;
+  fastgan/lib/libfastgan.so  the C API of fastgan/include/fastgan.h, from the same objects, without torch and Python.
 Switches (docs/configuration.md): FASTGAN_BUILD=auto|none|cpu|cuda, FASTGAN_CUDA_ARCHS, MAX_JOBS, CXX,
 CUDA_HOME.
 """
@@ -49,6 +50,7 @@ CPU_SOURCES = [
     "csrc/cpu/affine_act_conv_default.cpp",
     "csrc/cpu/affine_act_conv_avx2.cpp",
     "csrc/cpu/affine_act_conv_avx512.cpp",
+    "csrc/cpu/affine_act_conv_gradients.cpp",
     "csrc/cpu/affine_act_conv_input_grad_default.cpp",
     "csrc/cpu/affine_act_conv_input_grad_avx2.cpp",
     "csrc/cpu/affine_act_conv_input_grad_avx512.cpp",
@@ -60,6 +62,7 @@ CPU_SOURCES = [
     "csrc/cpu/channel_statistics_avx2.cpp",
     "csrc/cpu/channel_statistics_avx512.cpp",
     "csrc/cpu/frozen_generator.cpp",
+    "csrc/cpu/frozen_program.cpp",
     "csrc/cpu/gan_loss.cpp",
     "csrc/cpu/gan_loss_default.cpp",
     "csrc/cpu/pack_weight_default.cpp",
@@ -70,16 +73,54 @@ CPU_SOURCES = [
 ]
 # Sums of products, which FMA is for; in the default ones where the baseline has it, as on aarch64 and not on x86-64.
 FUSED_SOURCES = [s for s in CPU_SOURCES if re.search(r"/affine_act_conv\w*_(default|avx2|avx512)\.cpp$", s)]
-CUDA_SOURCES = ["csrc/cuda/gan_loss.cu"]
+CUDA_SOURCES = [
+    "csrc/cuda/affine_act_conv.cu",
+    "csrc/cuda/affine_act_conv_bfloat16.cu",
+    "csrc/cuda/affine_act_conv_exact.cu",
+    "csrc/cuda/affine_act_conv_half.cu",
+    "csrc/cuda/affine_act_conv_tf32.cu",
+    "csrc/cuda/affine_act.cu",
+    "csrc/cuda/gan_loss.cu",
+]
 TORCH_SOURCES = [
     "csrc/torch/library.cpp",
     "csrc/torch/affine_act.cpp",
     "csrc/torch/affine_act_conv.cpp",
+    "csrc/torch/affine_act_conv_cuda.cpp",
     "csrc/torch/channel_statistics.cpp",
     "csrc/torch/frozen_generator.cpp",
     "csrc/torch/gan_loss.cpp",
 ]
 HOST_SOURCES = ["csrc/host/bindings.cpp", "csrc/cpu/capability.cpp", "csrc/cpu/fma_peak.cpp", "csrc/cpu/noise.cpp"]
+# The library of the C API: frozen generators, without gradients and losses. csrc/c_api/library.mk builds the same.
+C_API_SOURCES = [
+    "csrc/c_api/caller_pool.cpp",
+    "csrc/c_api/fastgan.cpp",
+    "csrc/c_api/frozen_file.cpp",
+    "csrc/c_api/generator.cpp",
+    "csrc/c_api/json.cpp",
+    "csrc/c_api/read_file.cpp",
+    "csrc/c_api/safetensors.cpp",
+    "csrc/cpu/affine_act.cpp",
+    "csrc/cpu/affine_act_default.cpp",
+    "csrc/cpu/affine_act_avx2.cpp",
+    "csrc/cpu/affine_act_avx512.cpp",
+    "csrc/cpu/affine_act_conv.cpp",
+    "csrc/cpu/affine_act_conv_default.cpp",
+    "csrc/cpu/affine_act_conv_avx2.cpp",
+    "csrc/cpu/affine_act_conv_avx512.cpp",
+    "csrc/cpu/capability.cpp",
+    "csrc/cpu/frozen_generator.cpp",
+    "csrc/cpu/frozen_program.cpp",
+    "csrc/cpu/noise.cpp",
+    "csrc/cpu/pack_weight_default.cpp",
+    "csrc/cpu/pack_weight_avx2.cpp",
+    "csrc/cpu/pack_weight_avx512.cpp",
+    "csrc/cpu/scratch.cpp",
+    "csrc/cpu/team.cpp",
+]
+C_API = "fastgan.lib.libfastgan"
+C_API_LINK = ["-Wl,-soname,libfastgan.so", "-Wl,--version-script=csrc/c_api/exports.map", "-Wl,-z,defs", "-pthread"]
 
 # No -march=native: the binary must run on any x86-64; avx2_begin.h and avx512_begin.h open what is compiled for
 # more. No contraction: same bits from every compiler. errno and floating-point traps are nobody's business here,
@@ -207,9 +248,11 @@ class BuildPython(build_py):
     def run(self) -> None:
         super().run()
         package = ROOT / "fastgan" if self.editable_mode else Path(self.build_lib) / "fastgan"
-        for stem, built in (("_ops", PLAN.cpu), ("_C", PLAN.host)):
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        objects = (f"_ops{suffix}", PLAN.cpu), (f"_C{suffix}", PLAN.host), ("lib/libfastgan.so", PLAN.cpu)
+        for name, built in objects:
             if not built:  # what an earlier build left here must not pass for this one's
-                (package / (stem + sysconfig.get_config_var("EXT_SUFFIX"))).unlink(missing_ok=True)
+                (package / name).unlink(missing_ok=True)
         (package / "_build.json").write_text(json.dumps(facts(PLAN), indent=1) + "\n")
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
@@ -217,11 +260,21 @@ class BuildPython(build_py):
 
 
 class BuildNative(build_ext):
-    """Compiles what changed of both shared objects, in parallel, then links the two."""
+    """Compiles what changed of all shared objects, in parallel, then links each."""
 
     def run(self) -> None:
         self.objects = compile_all()
         super().run()
+
+    def get_ext_filename(self, fullname: str) -> str:
+        # The C API's library is no module of Python: no suffix with Python's version.
+        if fullname.rpartition(".")[2] == C_API.rpartition(".")[2]:
+            return fullname.replace(".", "/") + ".so"
+        return super().get_ext_filename(fullname)
+
+    def copy_extensions_to_source(self) -> None:
+        (ROOT / "fastgan/lib").mkdir(exist_ok=True)
+        super().copy_extensions_to_source()
 
     def build_extension(self, ext: Extension) -> None:
         target = Path(self.get_ext_fullpath(ext.name))
@@ -233,7 +286,8 @@ class BuildNative(build_ext):
 def compile_all() -> dict[str, Object]:
     """The object of every source. They are kept in build/objects of the repository, whatever builds it."""
     cuda = CUDA_SOURCES if PLAN.cuda else []
-    sources = dict.fromkeys([*cuda, *CPU_SOURCES, *TORCH_SOURCES, *(HOST_SOURCES if PLAN.host else [])])
+    host = HOST_SOURCES if PLAN.host else []
+    sources = dict.fromkeys([*cuda, *CPU_SOURCES, *TORCH_SOURCES, *C_API_SOURCES, *host])
     store = Objects(ROOT / "build/objects", ROOT, log)
     # nvcc takes longest: it starts first, and by itself it compiles for several architectures at a time.
     jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
@@ -261,6 +315,8 @@ def job(source: str, threads: int) -> Job:
     if source in TORCH_SOURCES:
         flags += [f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}", "-isystem", str(PLAN.torch / "include")]
         flags += ["-DFASTGAN_WITH_CUDA"] if PLAN.cuda else []
+    if source.startswith("csrc/c_api/"):
+        flags += ["-Ifastgan/include"]
     if source in HOST_SOURCES:
         flags += ["-isystem", sysconfig.get_path("include"), "-isystem", pybind11_include()]
         flags += [f'-D{name}="{value}"' for name, value in build_macros().items()]
@@ -317,6 +373,7 @@ def extensions(plan: Plan) -> list[Extension]:
     sources = [*CPU_SOURCES, *(CUDA_SOURCES if plan.cuda else []), *TORCH_SOURCES]
     return [
         Extension("fastgan._ops", sources, extra_link_args=[*hidden, *torch_libraries, *cuda], py_limited_api=False),
+        Extension(C_API, C_API_SOURCES, extra_link_args=C_API_LINK),
         *([Extension("fastgan._C", HOST_SOURCES, extra_link_args=[*hidden, "-pthread"])] if plan.host else []),
     ]
 

@@ -1,4 +1,4 @@
-// affine_act_conv on the CPU: the kernels by capability.
+// affine_act_conv on the CPU, forward: the kernels by capability.
 #include "cpu/affine_act_conv.h"
 
 #include "cpu/capability.h"
@@ -17,20 +17,6 @@ PackedWeight pack_weight(const Convolution& shape, ElementType type, const void*
 void affine_act_conv(const AffineActConvArguments& arguments, ParallelFor pool) {
   static constexpr Table<decltype(&affine_act_conv_default)> kTable{
       {&affine_act_conv_default, FASTGAN_X86(&affine_act_conv_avx2), FASTGAN_X86(&affine_act_conv_avx512)}};
-  select(kTable)(arguments, pool);
-}
-
-void affine_act_conv_input_grad(const AffineActConvInputGradArguments& arguments, ParallelFor pool) {
-  static constexpr Table<decltype(&affine_act_conv_input_grad_default)> kTable{
-      {&affine_act_conv_input_grad_default, FASTGAN_X86(&affine_act_conv_input_grad_avx2),
-       FASTGAN_X86(&affine_act_conv_input_grad_avx512)}};
-  select(kTable)(arguments, pool);
-}
-
-void affine_act_conv_weight_grad(const AffineActConvWeightGradArguments& arguments, ParallelFor pool) {
-  static constexpr Table<decltype(&affine_act_conv_weight_grad_default)> kTable{
-      {&affine_act_conv_weight_grad_default, FASTGAN_X86(&affine_act_conv_weight_grad_avx2),
-       FASTGAN_X86(&affine_act_conv_weight_grad_avx512)}};
   select(kTable)(arguments, pool);
 }
 

@@ -13,6 +13,7 @@ constexpr int kUndecided = -1;
 
 std::atomic<int> chosen{kUndecided};
 std::atomic<int> last{kUndecided};
+thread_local int in_scope = kUndecided;
 
 std::string listed(const std::vector<std::string>& names) {
   std::string text;
@@ -21,6 +22,7 @@ std::string listed(const std::vector<std::string>& names) {
 }
 
 Capability parse(const std::string& wanted, const char* source) {
+  if (wanted == "auto") return parse(supported_names().front(), source);
   for (int i = 0; i < kCapabilityCount; ++i) {
     const auto capability = static_cast<Capability>(i);
     if (wanted == kNames[i] && supported(capability)) return capability;
@@ -31,9 +33,7 @@ Capability parse(const std::string& wanted, const char* source) {
 
 Capability by_environment() {
   const char* wanted = std::getenv("FASTGAN_CPU_CAPABILITY");
-  if (wanted == nullptr || *wanted == '\0' || std::string(wanted) == "auto") {
-    return parse(supported_names().front(), "cpu capability");
-  }
+  if (wanted == nullptr || *wanted == '\0') return named("auto");
   return parse(wanted, "FASTGAN_CPU_CAPABILITY");
 }
 
@@ -71,7 +71,10 @@ std::vector<std::string> supported_names() {
   return names;
 }
 
+Capability named(const std::string& wanted) { return parse(wanted, "cpu capability"); }
+
 Capability active() {
+  if (in_scope != kUndecided) return static_cast<Capability>(in_scope);
   int value = chosen.load(std::memory_order_relaxed);
   if (value == kUndecided) {
     value = static_cast<int>(by_environment());
@@ -81,9 +84,15 @@ Capability active() {
 }
 
 void force(const std::string& wanted) {
-  const Capability capability = wanted == "auto" ? by_environment() : parse(wanted, "cpu capability");
+  const Capability capability = wanted == "auto" ? by_environment() : named(wanted);
   chosen.store(static_cast<int>(capability), std::memory_order_relaxed);
 }
+
+CapabilityScope::CapabilityScope(Capability capability) : before_(in_scope) {
+  in_scope = static_cast<int>(capability);
+}
+
+CapabilityScope::~CapabilityScope() { in_scope = before_; }
 
 const char* last_run() {
   const int value = last.load(std::memory_order_relaxed);

@@ -28,9 +28,26 @@ bool supported(Capability capability);
 // Names of the supported capabilities, best first.
 std::vector<std::string> supported_names();
 
-// The capability in force: the one forced by force() or FASTGAN_CPU_CAPABILITY, else the best supported.
-// Throws std::invalid_argument when the environment names one that is unknown or not supported here.
+// The supported capability of a name, the best for "auto". Throws std::invalid_argument when it is unknown or
+// not supported here.
+Capability named(const std::string& name);
+
+// The capability in force: that of the thread's CapabilityScope, else the one forced by force() or
+// FASTGAN_CPU_CAPABILITY, else the best supported. Throws std::invalid_argument when the environment names
+// one that is unknown or not supported here.
 Capability active();
+
+// Puts a capability in force on this thread while it lives.
+class CapabilityScope {
+ public:
+  explicit CapabilityScope(Capability capability);
+  ~CapabilityScope();
+  CapabilityScope(const CapabilityScope&) = delete;
+  CapabilityScope& operator=(const CapabilityScope&) = delete;
+
+ private:
+  int before_;
+};
 
 // Forces a capability by name for this process; "auto" returns to the choice by environment and machine.
 // Throws std::invalid_argument as active() does, and then changes nothing.
