@@ -3,6 +3,8 @@
 An entry is for one kernel in one case on one target; the second launch of a kernel is `kernel#2`. Keys of
 `resources` and `launch` are upper limits, but for `tensor_cores`: whether the code must use them. A limit above 0
 in `spills` or above 1 in `conflict_factor` is an exception, and carries its reason under the same key in `reasons`.
+`conflict_factor` leaves out the scratch memory of Triton's own reductions (tl.sum and its kin), which conflicts
+once a tile and which no kernel lays out: cycles lost there are `reduction_conflicts`.
 
     PYTHONPATH=tests python -m tests.emulation.budgets [words]
 
@@ -27,10 +29,12 @@ LAUNCH = (
     "load_sectors_per_request",
     "store_sectors_per_request",
     "conflict_factor",
+    "reduction_conflicts",
     "warp_instructions",
     "unique_bytes_loaded",
     "unique_bytes_stored",
 )
+_REDUCTIONS = "standard.py"  # of Triton's language
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,12 @@ class Found:
 
 
 def _launch_number(counters: Counters, name: str) -> float:
-    value = counters.stores.sectors_per_request if name == "store_sectors_per_request" else getattr(counters, name)
+    special = {
+        "store_sectors_per_request": lambda: counters.stores.sectors_per_request,
+        "conflict_factor": lambda: counters.conflict_factor_outside(_REDUCTIONS),
+        "reduction_conflicts": lambda: counters.conflicts_in(_REDUCTIONS),
+    }
+    value = special[name]() if name in special else getattr(counters, name)
     return round(value, 3) if isinstance(value, float) else value
 
 
