@@ -56,10 +56,10 @@ test: lint  ## everything that runs without a GPU (set-up included)
 test-gpu: dev  ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu
 
-test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: every tile and format, mutants, budgets
+test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: values, budgets, some mutants
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full" --durations 10
 
-test-emulation-full: dev  ## the same and the long cases
+test-emulation-full: dev  ## the same: every tile, format, target and mutant
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile --durations 10
 
 test-asan:  ## the CPU kernels on guarded memory under AddressSanitizer and UBSan
