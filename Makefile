@@ -62,10 +62,10 @@ test-gpu: dev  ## the day there is a GPU: import, stream, numbers, compute-sanit
 bench-gpu: dev  ## and then: fastgan tune, the benchmarks, times against predicted floors; one JSON file and one page
 	$(BIN)/python -m tests.gpu_day bench --out gpu-day $(if $(DRY_RUN),--dry-run)
 
-test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: every tile and format, mutants, budgets
+test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: values, budgets, some mutants
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full" --durations 10
 
-test-emulation-full: dev  ## the same and the long cases
+test-emulation-full: dev  ## the same: every tile, format, target and mutant
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile --durations 10
 
 wheel: dev  ## dist/*.whl with CUDA for every architecture, named after the oldest system that it runs on
