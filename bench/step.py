@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastgan import losses
 from fastgan.device import autocast
 
 RATE, BETAS, ADAM_EPS = 2e-4, (0.5, 0.999), 1e-8
@@ -90,3 +91,39 @@ class TrainingStep:
             for name, value in (*model.named_parameters(), *model.named_buffers()):
                 # A compiled module puts a name of its own in front.
                 yield f"{letter}/{name.removeprefix('_orig_mod.')}", value
+
+
+class LeanStep(TrainingStep):
+    """The same updates with less work: fastgan's losses, and no gradient or pass that nobody needs.
+
+    The discriminator reads real and generated images in one pass, which changes nothing where it has no batch norm, and
+    its weights get no gradient while the generator learns. Without R1.
+    """
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        generator, discriminator, scaler = self.generator, self.discriminator, self.scaler
+        discriminator.zero_grad()
+        with autocast(self.z.device, self.precision):
+            fake = generator(self.z)
+            # In the dtype of the generated ones, which the discriminator's first layer would take it to anyway.
+            both = self._logits(torch.cat([self.x.to(fake.dtype), fake.detach()]))
+            real_logits, fake_logits = both.split([len(self.x), len(self.z)])
+            d_loss = self._d_loss(real_logits, fake_logits)
+        scaler.scale(d_loss).backward()
+        scaler.step(self.adam_d)
+
+        generator.zero_grad()
+        discriminator.requires_grad_(False)
+        with autocast(self.z.device, self.precision):
+            g_loss = self._g_loss(self._logits(fake))
+        scaler.scale(g_loss).backward()
+        discriminator.requires_grad_(True)
+        scaler.step(self.adam_g)
+        scaler.update()
+        return d_loss.detach(), g_loss.detach()
+
+    def _d_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return losses.gan_loss(real_logits, fake_logits, family="non_saturating").d_loss
+
+    def _g_loss(self, fake_logits: Tensor) -> Tensor:
+        return losses.generator_loss(None, fake_logits, family="non_saturating")

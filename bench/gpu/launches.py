@@ -25,6 +25,7 @@ _VIEWS = frozenset(
         "aten.permute",
         "aten.select",
         "aten.slice",
+        "aten.split_with_sizes",
         "aten.squeeze",
         "aten.t",
         "aten.transpose",

@@ -1,4 +1,7 @@
-"""Suite `gpu-model`: predicted floors of a training step on GPUs, stock torch's and ours by the same model."""
+"""Suite `gpu-model`: predicted floors of a training step on GPUs, stock torch's and ours by the same model.
+
+Ours is the loop of stock torch after `fuse_`, and once more the same updates from a loop with less in it.
+"""
 
 from typing import Any
 
@@ -13,6 +16,7 @@ from fastgan.bench.race import Record, Say
 
 BATCH = 128
 STOCK = "channels-last"
+LEAN = f"{OURS}-lean"
 NOTE = (
     "predicted floors: every launch at the full rate of the device's memory or arithmetic, whichever takes longer, "
     "from data sheets; nothing was run on a GPU, and no kernel reaches its floor"
@@ -23,9 +27,10 @@ def run(options: Options, machine: dict[str, Any], records: list[Record], notes:
     """One record a device and side, one more a side with the list of launches, and one of the compiled kernels."""
     batch, precision = options.batch or BATCH, options.precision
     sides: dict[str, list[Launch]] = {}
-    for name in (OURS, STOCK):
+    for name in (OURS, LEAN, STOCK):
         say(f"gpu-model: tracing a step of {name}")
-        sides[name] = step_launches(name == OURS, batch, options.size, options.width, precision, r1=False)
+        how = {"r1": False, "lean": name == LEAN}
+        sides[name] = step_launches(name != STOCK, batch, options.size, options.width, precision, **how)
     case = f"training step, {precision}"
     for device in DEVICES:
         records += [_record(f"{case}, {device.name}", batch, name, sides, machine, device) for name in sides]
@@ -82,7 +87,7 @@ def table(records: list[Record]) -> list[str]:
     for record in records:
         predicted = record["predicted"]
         milliseconds, share = 1e3 * predicted["floor_seconds"], 1 / record["ratio_to_best_peer"]
-        mark = "*" if record["backend"] == OURS else " "
+        mark = " " if record["backend"] == STOCK else "*"
         numbers = f"{milliseconds:>20.3f}{share:>14.2f}{predicted['launches']:>10}{predicted['bytes'] / 1e6:>9.0f}"
         lines.append(f"{mark} {record['backend']:<22}{numbers}{predicted['gflop']:>9.0f}")
     return lines

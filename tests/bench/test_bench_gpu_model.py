@@ -1,5 +1,6 @@
 """The model of suite gpu-model: what is recorded, what a launch costs, what a device can at most do."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from fastgan.bench.gpu.step import step_launches
 from fastgan.bench.gpu.trace import recorded
 from fastgan.bench.network import discriminator_layers, generator_layers
 from fastgan.bench.roofline import step_flops
+from fastgan.bench.step import LeanStep, TrainingStep
+from fastgan.bench.stock import build
 from fastgan.bench.suites import gpu_model
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -133,11 +136,41 @@ def test_the_page_has_the_numbers_of_the_model(need):
     other = torch.__version__.split("+")[0] != "2.13.0"
     need("the page's numbers are those of torch 2.13.0" if other else None, "torch-2.13.0")
     page = (DOCS / "gpu.md").read_text()
-    sides = [step_launches(fused, gpu_model.BATCH, (64, 64), 64, "fp16", r1=False) for fused in (False, True)]
-    counts, megabytes = [len(side) for side in sides], [sum(each.bytes for each in side) / 1e6 for side in sides]
-    assert f"| bytes | {megabytes[0]:,.0f} MB | {megabytes[1]:,.0f} MB | {megabytes[1] / megabytes[0]:.2f} |" in page
-    assert f"| launches | {counts[0]} | {counts[1]} | {counts[1] / counts[0]:.2f} |" in page
+    ways = {"stock": (False, False), "fused": (True, False), "lean": (True, True), "stock, lean": (False, True)}
+    sides = {
+        name: step_launches(fused, gpu_model.BATCH, (64, 64), 64, "fp16", r1=False, lean=lean)
+        for name, (fused, lean) in ways.items()
+    }
+    megabytes = {name: sum(each.bytes for each in side) / 1e6 for name, side in sides.items()}
+    counts = {name: len(side) for name, side in sides.items()}
+
+    def row(of, form: str, unit: str) -> str:
+        cells = [format(of["stock"], form) + unit]
+        for name in ("fused", "lean"):
+            cells += [format(of[name], form) + unit, f"{of[name] / of['stock']:.2f}"]
+        return " | ".join(cells) + " |"
+
+    assert f"| bytes | {row(megabytes, ',.0f', ' MB')}" in page
+    assert f"| launches | {row(counts, 'd', '')}" in page
     for device in DEVICES:
-        stock, ours = (1e3 * sum(floor(each, device) for each in side) for side in sides)
-        assert f"{device.name} | {stock:.2f} ms | {ours:.2f} ms | {ours / stock:.2f} |" in page
-    assert f"{counts[1]} launches, {megabytes[1]:.0f} MB" in (DOCS / "gpu-launches.txt").read_text()
+        milliseconds = {name: 1e3 * sum(floor(each, device) for each in side) for name, side in sides.items()}
+        assert f"{device.name} | {row(milliseconds, '.2f', ' ms')}" in page
+    assert f"takes {counts['stock, lean']} launches and {megabytes['stock, lean']:,.0f} MB" in page
+    printed = (DOCS / "gpu-launches.txt").read_text()
+    for name in ("stock", "fused", "lean"):
+        assert f"{counts[name]} launches, {megabytes[name]:.0f} MB" in printed
+
+
+def test_the_lean_loop_makes_the_same_updates():
+    layers = generator_layers((16, 16), 3, 8, 6), discriminator_layers((16, 16), 3, 8)
+    torch.manual_seed(0)
+    models = [build(each).double() for each in layers]
+    z, x = torch.randn(5, 6, dtype=torch.float64), torch.rand(5, 3, 16, 16, dtype=torch.float64) * 2 - 1
+    steps = [kind(*copy.deepcopy(models), z, x) for kind in (TrainingStep, LeanStep)]
+    losses = [[step() for _ in range(2)] for step in steps]
+    torch.testing.assert_close(*losses)
+    plain, lean = (step.updates() for step in steps)
+    assert plain.keys() == lean.keys()
+    for name, update in plain.items():
+        assert update.abs().max() > 0
+        torch.testing.assert_close(lean[name], update, msg=name)
