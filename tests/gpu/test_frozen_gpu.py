@@ -25,7 +25,7 @@ def by_cuda(need):
 @pytest.fixture(params=[0, 10], ids=["unconditional", "ten-classes"])
 def model(request) -> Generator:
     torch.manual_seed(0)
-    return Generator(size=(32, 32), channels=3, width=16, num_classes=request.param or None).eval()
+    return Generator(size=(32, 32), channels=3, width=16, num_classes=request.param).eval()
 
 
 def inputs(model, count: int) -> tuple[torch.Tensor, ...]:
