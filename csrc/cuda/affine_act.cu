@@ -57,7 +57,8 @@ void launch_backward(const AffineActBackwardArguments& a, const MapTiling& t, do
 template <class T>
 void launch_merge(const AffineActBackwardArguments& a, const MapTiling& t, const double* partial,
                   void* stream) {
-  const int64_t rows = by_image(a.affine) ? a.shape.images : 1;
+  // At least one: the other vector may be for all images, also where there are none.
+  const int64_t rows = by_image(a.affine) && a.shape.images > 0 ? a.shape.images : 1;
   const int64_t blocks = rows * divided_up(a.shape.channels, kMergeChannels);
   if (blocks == 0) return;
   FASTGAN_LAUNCH(affine_act_merge_kernel<T>, dim3(static_cast<unsigned>(blocks), 2), kMapThreads, 0, stream,

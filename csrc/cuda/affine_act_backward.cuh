@@ -192,7 +192,7 @@ __global__ void __launch_bounds__(kMapThreads)
   const bool one_row = (which == 0 ? a.affine.scale : a.affine.shift).row_stride == 0;
   const int64_t channels = a.shape.channels, in_row = (channels + kMergeChannels - 1) / kMergeChannels;
   const int64_t row = blockIdx.x / in_row;
-  if (out == nullptr || (one_row && row > 0)) return;
+  if (out == nullptr || row >= (one_row ? 1 : a.shape.images)) return;
   const int thread = static_cast<int>(threadIdx.x), group = thread / kMergeChannels;
   const int64_t channel = blockIdx.x % in_row * kMergeChannels + thread % kMergeChannels;
   const int64_t first = one_row ? 0 : row * t.tiles, end = one_row ? t.images * t.tiles : first + t.tiles;
