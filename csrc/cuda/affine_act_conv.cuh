@@ -30,8 +30,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     affine_act_conv_kernel(const ConvolutionLaunch a) {
   FASTGAN_SHARED(memory);
   const Rows rows{reinterpret_cast<Row*>(memory + Tile::kInputsAt),
-                  reinterpret_cast<int*>(memory + Tile::kOutputsAt),
-                  reinterpret_cast<int*>(memory + Tile::kVectorsAt)};
+                  reinterpret_cast<int*>(memory + Tile::kOutputsAt)};
   float* const slots = reinterpret_cast<float*>(memory + Tile::kSlotsAt);
   constexpr int kNumbers = kRowBytes / sizeof(T);
 

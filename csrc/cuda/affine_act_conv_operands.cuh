@@ -26,16 +26,16 @@ __device__ inline int swizzled(int row, int piece) {
 }
 
 // The first input that a row's output reads: where it lies in its image, and its pixel counted from the map's
-// first.
+// first. vector: the row's scale and shift, as a slot of shared memory or, without slots, an image.
 struct alignas(16) Row {
-  int h, w, pixel;
+  int h, w, pixel, vector;
 };
 
-// What a block knows about the rows of its tile, in shared memory.
+// What a block knows about the rows of its tile, in shared memory. outputs: pixels of the map; -1 for a row
+// without one.
 struct Rows {
   Row* inputs;
-  int* outputs;  // pixels of the map; -1 for a row without one
-  int* vectors;  // the row of scale and shift: a slot of shared memory or, without slots, an image
+  int* outputs;
 };
 
 // Where K stands: a tap of the phase and a channel.
@@ -84,10 +84,12 @@ __device__ inline void fill_rows(const ConvolutionLaunch& a, const PhaseTaps& ta
     const int out_h = i * shape.phases(0) + phase_h, out_w = j * shape.phases(1) + phase_w;
     const bool there = m < a.rows && out_h < shape.out_size[0] && out_w < shape.out_size[1];
     const int h = i * shape.in_step(0) + taps.h.offset, w = j * shape.in_step(1) + taps.w.offset;
-    rows.inputs[r] = {there ? h : kFar, w, (sample * shape.in_size[0] + h) * shape.in_size[1] + w};
-    rows.outputs[r] = there ? (sample * shape.out_size[0] + out_h) * shape.out_size[1] + out_w : -1;
     const int slot = a.scale_stride != 0 || a.shift_stride != 0 ? sample - first / pixels : 0;
-    rows.vectors[r] = !there ? 0 : a.slots > 0 ? slot : sample;
+    rows.inputs[r] = {there ? h : kFar, w, (sample * shape.in_size[0] + h) * shape.in_size[1] + w,
+                      !there        ? 0
+                      : a.slots > 0 ? slot
+                                    : sample};
+    rows.outputs[r] = there ? (sample * shape.out_size[0] + out_h) * shape.out_size[1] + out_w : -1;
   }
 }
 
@@ -153,7 +155,6 @@ class WholeInput {
                         const float* slots)
       : a_(a),
         taps_(taps),
-        vectors_(rows.vectors),
         slots_(slots + piece() * kCount),
         changes_(tf32 || changes_input(a)),
         at_(swizzled(row(0), piece())) {
@@ -204,7 +205,7 @@ class WholeInput {
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
       if (!inside(a_.shape, rows_[i], changed_)) continue;
-      if (a_.slots != 1) read_vectors(vectors_[row(i)], scale, shift);
+      if (a_.slots != 1) read_vectors(rows_[i].vector, scale, shift);
       T* const at = reinterpret_cast<T*>(stage + at_ + i * kApart);
       Pack<T> x = load_16(at);
 #pragma unroll
@@ -237,7 +238,6 @@ class WholeInput {
 
   const ConvolutionLaunch& a_;
   const PhaseTaps& taps_;
-  const int* vectors_;
   const float* slots_;
   const bool changes_;
   const int at_;
@@ -255,7 +255,7 @@ class ElementInput {
   static constexpr int kMine = Tile::kRows / kApart;
 
   __device__ ElementInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Rows& rows, const float*)
-      : a_(a), taps_(taps), rows_(rows.inputs), vectors_(rows.vectors) {
+      : a_(a), taps_(taps), rows_(rows.inputs) {
     at_ = taps.place(threadIdx.x % kNumbers, a.shape.in_channels);
   }
 
@@ -294,7 +294,7 @@ class ElementInput {
       const int row = first_row() + i * kApart, k = threadIdx.x % kNumbers;
       T z = rounded<T>(0.0f);
       if (valid_ >> i & 1u) {
-        if (by_sample()) read_vectors(vector_row(a_, vectors_[row]));
+        if (by_sample()) read_vectors(vector_row(a_, rows_[row].vector));
         z = operand<T, tf32, Activation::value>(x_[i], scale_, shift_, a_.negative_slope);
       }
       const int at = swizzled(row, k * sizeof(T) / kPieceBytes) + k * sizeof(T) % kPieceBytes;
@@ -311,7 +311,6 @@ class ElementInput {
   const ConvolutionLaunch& a_;
   const PhaseTaps& taps_;
   const Row* rows_;
-  const int* vectors_;
   Place at_;
   T x_[kMine];
   unsigned valid_ = 0;

@@ -26,11 +26,10 @@ struct Tile {
   static constexpr int kEpilogueEnd = kSumsAt + kThreads * 8 + 16;
   static constexpr int kWorkBytes =
       kStages * kStageBytes > kEpilogueEnd ? kStages * kStageBytes : kEpilogueEnd;
-  // Behind both: for each row where it reads and writes, which row of scale and shift it takes, and these.
+  // Behind both: for each row where it reads and where it writes, and rows of scale and shift.
   static constexpr int kInputsAt = kWorkBytes;
   static constexpr int kOutputsAt = kInputsAt + rows * 16;
-  static constexpr int kVectorsAt = kOutputsAt + rows * 4;
-  static constexpr int kSlotsAt = (kVectorsAt + rows * 4 + 127) / 128 * 128;
+  static constexpr int kSlotsAt = (kOutputsAt + rows * 4 + 127) / 128 * 128;
 };
 
 // For many outputs of many channels and of up to 64; for few outputs, and wherever channels are read one by
