@@ -85,10 +85,8 @@ __device__ inline void fill_rows(const ConvolutionLaunch& a, const PhaseTaps& ta
     const bool there = m < a.rows && out_h < shape.out_size[0] && out_w < shape.out_size[1];
     const int h = i * shape.in_step(0) + taps.h.offset, w = j * shape.in_step(1) + taps.w.offset;
     const int slot = a.scale_stride != 0 || a.shift_stride != 0 ? sample - first / pixels : 0;
-    rows.inputs[r] = {there ? h : kFar, w, (sample * shape.in_size[0] + h) * shape.in_size[1] + w,
-                      !there        ? 0
-                      : a.slots > 0 ? slot
-                                    : sample};
+    const int pixel_in = there ? (sample * shape.in_size[0] + h) * shape.in_size[1] + w : 0;
+    rows.inputs[r] = {there ? h : kFar, w, pixel_in, !there ? 0 : a.slots > 0 ? slot : sample};
     rows.outputs[r] = there ? (sample * shape.out_size[0] + out_h) * shape.out_size[1] + out_w : -1;
   }
 }
