@@ -20,7 +20,7 @@ AARCH64 ?= aarch64-linux-gnu
 QEMU := $(or $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static),qemu-aarch64)
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
-.PHONY: help dev demo test test-gpu test-emulation test-emulation-full test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
+.PHONY: help dev demo test test-gpu test-cuda-host test-emulation test-emulation-full test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 21
@@ -51,16 +51,20 @@ demo: dev  ## train on Fashion-MNIST, write 10,000 labelled images, study whethe
 	$(BIN)/fastgan demo
 
 test: lint  ## everything that runs without a GPU (set-up included)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full" --durations 10
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full and not cuda_host" --durations 10
 
 test-gpu: dev  ## the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu
 
+test-cuda-host: dev  ## CUDA kernels as C++ on the CPU under every schedule, and what nvcc makes of them on the emulator
+	$(BIN)/python tests/cuda_host/build.py
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m cuda_host --durations 10
+
 test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: every tile and format, mutants, budgets
-	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full" --durations 10
+	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full and not cuda_host" --durations 10
 
 test-emulation-full: dev  ## the same and the long cases
-	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile --durations 10
+	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not cuda_host" --durations 10
 
 test-asan:  ## the CPU kernels on guarded memory under AddressSanitizer and UBSan
 	$(BUILD_PROGRAM) $(PROGRAM)/asan -- -O1 $(SANITIZERS)
