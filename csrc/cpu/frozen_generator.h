@@ -1,38 +1,19 @@
 // A frozen generator on the CPU: its plan as data, and the loop that runs it over packed weights.
 //
-// Between two steps an image is a row of floats in the order H, W, C; see
-// fastgan/reference/frozen_generator.py, which defines the steps. An image's bytes depend neither on the
-// other images nor on threads.
+// Between two steps an image is a row of floats (common/frozen_program.h). An image's bytes depend neither on
+// the other images nor on threads.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "common/frozen_program.h"
 #include "cpu/affine_act_conv.h"
 
 namespace fastgan::cpu {
 
-// The values are the kinds of a program.
-enum class FrozenStepKind : int64_t { kConvolution = 0, kAffine, kActivation, kPermutation };
-
-struct FrozenStep {
-  FrozenStepKind kind;
-  // kConvolution
-  Convolution shape;
-  PackedWeight weight;
-  const float* bias;  // [out_channels] or nullptr
-  // kAffine: tables [1 or classes, channels]
-  const float *scale, *shift;
-  int64_t channels;
-  bool by_label;
-  // kActivation
-  Activation activation;
-  double negative_slope;
-  // kPermutation
-  const int64_t* index;
-
-  int64_t size;  // of the row it writes
-};
+using fastgan::FrozenStepKind;
+using FrozenStep = FrozenStepOf<PackedWeight>;
 
 struct FrozenGeneratorArguments {
   const std::vector<FrozenStep>* steps;

@@ -20,14 +20,14 @@ int pack_of(ElementType type, bool aligned) {
 
 MapTiling tiling_of(const AffineActArguments& a) {
   const int pack = pack_of(a.type, aligned(a.input) && aligned(a.output));
-  return map_tiling(a.shape, pack, by_image(a.affine), /*sums=*/false);
+  return map_tiling(a.shape, pack, by_image(a.affine));
 }
 
 bool wants_sums(const AffineActBackwardArguments& a) { return a.d_scale != nullptr || a.d_shift != nullptr; }
 
 MapTiling tiling_of(const AffineActBackwardArguments& a) {
   const int pack = pack_of(a.type, aligned(a.grad_output) && aligned(a.input) && aligned(a.d_input));
-  return map_tiling(a.shape, pack, by_image(a.affine), wants_sums(a));
+  return map_tiling(a.shape, pack, by_image(a.affine));
 }
 
 dim3 grid_of(const MapTiling& t) {

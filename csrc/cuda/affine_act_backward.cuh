@@ -23,16 +23,16 @@ __device__ inline PackSums<T, pack> backward_packs(const AffineActBackwardArgume
   PackSums<T, pack> sums{repeated<T, pack>(0), repeated<T, pack>(0)};
   const In* const grad = static_cast<const In*>(a.grad_output) + packs.at;
   const In* const in = static_cast<const In*>(a.input) + packs.at;
-  for (int64_t begin = 0; begin < packs.count; begin += kMapUnroll) {
-    Pack<In, pack> dz[kMapUnroll], x[kMapUnroll];
+  for (int64_t begin = 0; begin < packs.count; begin += kInFlight<pack>) {
+    Pack<In, pack> dz[kInFlight<pack>], x[kInFlight<pack>];
 #pragma unroll
-    for (int k = 0; k < kMapUnroll; ++k) {
+    for (int k = 0; k < kInFlight<pack>; ++k) {
       if (begin + k >= packs.count) continue;
       dz[k] = load_pack<pack>(grad + (begin + k) * packs.step);
       if (a.input != nullptr) x[k] = load_pack<pack>(in + (begin + k) * packs.step);
     }
 #pragma unroll
-    for (int k = 0; k < kMapUnroll; ++k) {
+    for (int k = 0; k < kInFlight<pack>; ++k) {
       if (begin + k >= packs.count) continue;
       const Numbers<T, pack> wide = a.input == nullptr ? repeated<T, pack>(0) : widened<T>(x[k]);
       const Numbers<T, pack> dv = affine.backward(widened<T>(dz[k]), wide);
@@ -56,73 +56,72 @@ __device__ inline double* part_of(double* partial, const MapTiling& t, int64_t i
   return partial + ((image * t.tiles + tile) * 2 + which) * t.channels;
 }
 
-// Adds up the rows of a block, in order: first a few rows each, then these. Each pack is cut into parts of 16
-// bytes that lie [by scale, by shift][part][thread], so that neither writers nor readers meet in a bank.
+// Adds up the rows of a block in order. What a thread has is cut into parts of 16 bytes that lie [by scale,
+// by shift][part][thread], each [part] a plane, and planes lie so that a warp which reads across their border
+// meets no bank twice, as it does not within one.
 template <class T, int pack>
 class RowSums {
  public:
   static constexpr int kPart =
       pack < 16 / static_cast<int>(sizeof(T)) ? pack : 16 / static_cast<int>(sizeof(T));
-  static constexpr int kParts = pack / kPart;
-  using Terms = T[2 * pack * kMapThreads];
-  using Groups = double[kMapThreads];
+  static constexpr int kParts = pack / kPart, kPlanes = 2 * kParts;
+  static constexpr int kBanks = 128 / static_cast<int>(sizeof(T));
+  using Terms = T[kPlanes * (kMapThreads * kPart + kBanks)];
+  using Partial = double[kMapThreads];
 
-  __device__ RowSums(const MapTiling& tiling, Terms& terms, Groups& groups)
-      : t_(tiling), terms_(terms), groups_(groups), thread_(static_cast<int>(threadIdx.x)) {}
+  // span: numbers of a plane that are summed at a time, those of `groups` rows.
+  __device__ RowSums(const MapTiling& t, Terms& terms, Partial& partial)
+      : terms_(terms), partial_(partial), across_(t.columns * kPart), used_(t.rows * across_) {
+    const int groups = kMapThreads / (kPlanes * across_);
+    span_ = (groups > 1 ? groups : 1) * across_;
+    plane_ = kMapThreads * kPart + span_ % kBanks;
+  }
 
   __device__ void store(const PackSums<T, pack>& sums) const {
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
-      store_part(part, sums.by_scale);
-      store_part(kParts + part, sums.by_shift);
+      store_part(part, part, sums.by_scale);
+      store_part(kParts + part, part, sums.by_shift);
     }
   }
 
-  // keep(which, channel, sum) for each sum of the block, `channel` counted within it; after a barrier.
+  // keep(which, channel, sum) for each sum of the block, `channel` counted within it. Everybody calls this,
+  // after a barrier.
   template <class Keep>
   __device__ void add_up(const Keep& keep) const {
-    const int values = 2 * kParts * t_.columns * kPart, groups = kMapThreads / values;
-    if (groups <= 1) {
-      for (int value = thread_; value < values; value += kMapThreads) {
-        keep_value(keep, value, sum_of_rows(value, 0, t_.rows));
+    const int thread = static_cast<int>(threadIdx.x);
+    for (int at = thread; at < kPlanes * span_; at += kMapThreads) {
+      double sum = 0;
+      for (int term = at % span_; term < used_; term += span_) sum += terms_[at / span_ * plane_ + term];
+      if (span_ == across_) {
+        keep_value(keep, at / span_, at % span_, sum);
+      } else {
+        partial_[at] = sum;
       }
-      return;
     }
-    const int in_group = (t_.rows + groups - 1) / groups, first = thread_ / values * in_group;
-    groups_[thread_] = sum_of_rows(thread_ % values, first, first + in_group);
+    if (span_ == across_) return;
     __syncthreads();
-    if (thread_ >= values) return;
+    if (thread >= kPlanes * span_ || thread % span_ >= across_) return;
     double sum = 0;
-    for (int group = 0; group < groups; ++group) sum += groups_[group * values + thread_];
-    keep_value(keep, thread_, sum);
+    for (int group = 0; group < span_; group += across_) sum += partial_[thread + group];
+    keep_value(keep, thread / span_, thread % span_, sum);
   }
 
  private:
-  __device__ void store_part(int plane, const Numbers<T, pack>& numbers) const {
-    Pack<T, kPart> part;
-    memcpy(part.values, numbers.values + plane % kParts * kPart, sizeof part);
-    store_pack(terms_ + (plane * kMapThreads + thread_) * kPart, part);
-  }
-
-  __device__ double sum_of_rows(int value, int first, int end) const {
-    const int across = t_.columns * kPart, plane = value / across;
-    double sum = 0;
-    for (int row = first; row < end && row < t_.rows; ++row) {
-      sum += terms_[(plane * kMapThreads + row * t_.columns) * kPart + value % across];
-    }
-    return sum;
+  __device__ void store_part(int plane, int part, const Numbers<T, pack>& numbers) const {
+    Pack<T, kPart> values;
+    memcpy(values.values, numbers.values + part * kPart, sizeof values);
+    store_pack(terms_ + plane * plane_ + static_cast<int>(threadIdx.x) * kPart, values);
   }
 
   template <class Keep>
-  __device__ void keep_value(const Keep& keep, int value, double sum) const {
-    const int across = t_.columns * kPart, plane = value / across, rest = value % across;
-    keep(plane / kParts, rest / kPart * pack + plane % kParts * kPart + rest % kPart, sum);
+  __device__ void keep_value(const Keep& keep, int plane, int place, double sum) const {
+    keep(plane / kParts, place / kPart * pack + plane % kParts * kPart + place % kPart, sum);
   }
 
-  const MapTiling& t_;
   Terms& terms_;
-  Groups& groups_;
-  int thread_;
+  Partial& partial_;
+  int across_, used_, span_, plane_;
 };
 
 template <class In, class T, int pack>
@@ -131,7 +130,7 @@ __global__ void __launch_bounds__(kMapThreads)
                                            double* partial) {
   using Sums = RowSums<T, pack>;
   FASTGAN_STATIC_SHARED(typename Sums::Terms, terms);
-  FASTGAN_STATIC_SHARED(typename Sums::Groups, groups);
+  FASTGAN_STATIC_SHARED(typename Sums::Partial, sums_of_groups);
   const ThreadPacks packs = interleaved_packs(t);
   PackSums<T, pack> sums{repeated<T, pack>(0), repeated<T, pack>(0)};
   if (packs.count > 0) {
@@ -143,7 +142,7 @@ __global__ void __launch_bounds__(kMapThreads)
     sums = backward_packs<In, T, pack>(a, affine, packs);
   }
   if (partial == nullptr) return;
-  const Sums rows(t, terms, groups);
+  const Sums rows(t, terms, sums_of_groups);
   rows.store(sums);
   __syncthreads();
   rows.add_up([&](int which, int channel, double sum) {

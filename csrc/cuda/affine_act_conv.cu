@@ -147,7 +147,7 @@ ConvolutionLaunch convolution_launch(const AffineActConvArguments& a, TileKind k
     const bool by_sample = a.scale_by_sample || a.shift_by_sample;
     const int64_t slots = by_sample ? images_of_tile(to.shape, a.images, tile.kRows) : 1;
     // Two rows that eight threads read side by side lie in different banks.
-    to.shift_after = static_cast<int>(divided(a.shape.in_channels, 32) * 32);
+    to.shift_after = static_cast<int>(divided(a.shape.in_channels + 3 * kPieceBytes / bytes, 32) * 32);
     to.slot_floats = 2 * to.shift_after + (bytes == 4 ? 16 : 4);
     const int64_t wanted = tile.kSlotsAt + slots * to.slot_floats * 4;
     if (wanted > kShared) return;

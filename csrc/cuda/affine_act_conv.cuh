@@ -29,8 +29,8 @@ template <class T, Products products, class Tile, class Input>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     affine_act_conv_kernel(const ConvolutionLaunch a) {
   FASTGAN_SHARED(memory);
-  Row* const rows = reinterpret_cast<Row*>(memory + Tile::kRowsAt);
-  int* const vectors = reinterpret_cast<int*>(memory + Tile::kVectorsAt);
+  const Rows rows{reinterpret_cast<Row*>(memory + Tile::kInputsAt),
+                  reinterpret_cast<int*>(memory + Tile::kOutputsAt)};
   float* const slots = reinterpret_cast<float*>(memory + Tile::kSlotsAt);
   constexpr int kNumbers = kRowBytes / sizeof(T);
 
@@ -41,12 +41,14 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int depth = taps.count() * a.shape.in_channels, steps = (depth + kNumbers - 1) / kNumbers;
   const int64_t first_step = static_cast<int64_t>(phase) * a.k_steps;
 
-  fill_rows<Tile>(a, taps, place.phase_h, place.phase_w, first_row, rows, vectors);
-  fill_vectors<Tile>(a, first_row / (a.shape.outputs(0) * a.shape.outputs(1)), slots);
+  fill_rows<Tile>(a, taps, place.phase_h, place.phase_w, first_row, rows);
+  if (steps > 0)
+    fill_vectors<Tile, kPieceBytes / sizeof(T)>(a, first_row / (a.shape.outputs(0) * a.shape.outputs(1)),
+                                                slots);
   __syncthreads();
 
   Sums<Tile> sums{};
-  Input input(a, taps, rows, vectors, slots);
+  Input input(a, taps, rows, slots);
   // Brings a step's operands on their way to a stage.
   const auto start = [&](int step, unsigned char* stage) {
     if (step < steps) {
@@ -85,36 +87,35 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     filled = filled + Tile::kStageBytes == end ? memory : filled + Tile::kStageBytes;
   }
 
-  float* const tile = reinterpret_cast<float*>(memory);
-  unsigned char* const scratch = memory + Tile::kEpilogueBytes;
-  const int down = phase * a.tiles_down + place.down;
+  const PassMemory work{reinterpret_cast<float*>(memory), reinterpret_cast<float*>(memory + Tile::kBiasAt),
+                        rows.outputs};
+  double* const totals = reinterpret_cast<double*>(memory + Tile::kSumsAt);
+  const int tile = phase * a.tiles_down + place.down;
 #pragma unroll 1
   for (int pass = 0; pass < Tile::kColumns / Tile::kPassColumns; ++pass) {
     const int first = first_column + pass * Tile::kPassColumns;
     __syncthreads();  // stages, or the pass before, may still be read
-    stage_sums(sums, pass, tile);
+    stage_sums<T>(a, sums, pass, first, work);
     __syncthreads();
     if (a.whole_stores) {
-      store_pieces<T, Tile>(a, rows, first, tile);
+      store_pieces<T, Tile>(a, first, work);
     } else {
-      store_numbers<T, Tile>(a, rows, first, tile);
+      store_numbers<T, Tile>(a, first, work);
     }
     if (a.mean != nullptr)
-      write_tile_moments<T, Tile>(a, rows, first, tile, down, reinterpret_cast<float*>(scratch));
+      write_tile_moments<T, Tile>(a, first, work, tile, reinterpret_cast<float*>(totals));
   }
   if (a.mean == nullptr) return;
-  const int tiles = a.tiles_down * a.shape.phases(0) * a.shape.phases(1);
   const MomentsPlan plan{a.partial,
                          a.groups,
                          a.counters + place.across * (a.group_count + 1),
-                         tiles,
+                         a.tiles_down * a.shape.phases(0) * a.shape.phases(1),
                          a.group_tiles,
                          a.group_count,
                          a.shape.out_channels,
                          a.mean,
                          a.var};
-  finish_moments<Tile::kThreads, Tile::kPassColumns, Tile::kColumns>(plan, down, first_column,
-                                                                     reinterpret_cast<double*>(scratch));
+  finish_moments<Tile::kThreads, Tile::kPassColumns, Tile::kColumns>(plan, tile, first_column, totals);
 }
 
 template <class T, Products products, class Tile, class Input>

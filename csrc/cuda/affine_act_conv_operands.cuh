@@ -25,10 +25,17 @@ __device__ inline int swizzled(int row, int piece) {
   return row * kRowBytes + ((piece ^ (row >> 1)) & (kPieces - 1)) * kPieceBytes;
 }
 
-// A row of a tile: the first input that its output reads, and the output; pixels count from the map's first.
+// The first input that a row's output reads: where it lies in its image, and its pixel counted from the map's
+// first. vector: the row's scale and shift, as a slot of shared memory or, without slots, an image.
 struct alignas(16) Row {
-  int h, w, in;
-  int out;  // -1 for a row without an output
+  int h, w, pixel, vector;
+};
+
+// What a block knows about the rows of its tile, in shared memory. outputs: pixels of the map; -1 for a row
+// without one.
+struct Rows {
+  Row* inputs;
+  int* outputs;
 };
 
 // Where K stands: a tap of the phase and a channel.
@@ -65,11 +72,10 @@ __device__ inline bool inside(const Correlation& shape, const Row& row, const Pl
          static_cast<unsigned>(row.w + at.t_w) < static_cast<unsigned>(shape.in_size[1]);
 }
 
-// The table of a tile's rows from row `first` of the phase on, and which row of scale and shift each takes: a
-// slot of shared memory or, without slots, an image.
+// The rows of a tile from row `first` of the phase on.
 template <class Tile>
 __device__ inline void fill_rows(const ConvolutionLaunch& a, const PhaseTaps& taps, int phase_h, int phase_w,
-                                 int first, Row* rows, int* vectors) {
+                                 int first, const Rows& rows) {
   const Correlation& shape = a.shape;
   const int width = shape.outputs(1), pixels = shape.outputs(0) * width;
   for (int r = threadIdx.x; r < Tile::kRows; r += Tile::kThreads) {
@@ -78,10 +84,10 @@ __device__ inline void fill_rows(const ConvolutionLaunch& a, const PhaseTaps& ta
     const int out_h = i * shape.phases(0) + phase_h, out_w = j * shape.phases(1) + phase_w;
     const bool there = m < a.rows && out_h < shape.out_size[0] && out_w < shape.out_size[1];
     const int h = i * shape.in_step(0) + taps.h.offset, w = j * shape.in_step(1) + taps.w.offset;
-    rows[r] = {there ? h : kFar, w, (sample * shape.in_size[0] + h) * shape.in_size[1] + w,
-               there ? (sample * shape.out_size[0] + out_h) * shape.out_size[1] + out_w : -1};
     const int slot = a.scale_stride != 0 || a.shift_stride != 0 ? sample - first / pixels : 0;
-    vectors[r] = !there ? 0 : a.slots > 0 ? slot : sample;
+    const int pixel_in = there ? (sample * shape.in_size[0] + h) * shape.in_size[1] + w : 0;
+    rows.inputs[r] = {there ? h : kFar, w, pixel_in, !there ? 0 : a.slots > 0 ? slot : sample};
+    rows.outputs[r] = there ? (sample * shape.out_size[0] + out_h) * shape.out_size[1] + out_w : -1;
   }
 }
 
@@ -90,18 +96,20 @@ __device__ inline int64_t vector_row(const ConvolutionLaunch& a, int sample) {
 }
 
 // Scale and shift of the block's images to shared memory; 1 and -0, which change nothing, where there is
-// none.
-template <class Tile>
+// none. Behind the last channel they begin anew: where a step of K goes from one tap to the next, its four
+// pieces find theirs side by side, in different banks.
+template <class Tile, int count>
 __device__ inline void fill_vectors(const ConvolutionLaunch& a, int first_sample, float* shared) {
+  const int channels = a.shape.in_channels;
   for (int slot = 0; slot < a.slots && first_sample + slot < a.images; ++slot) {
     const int64_t row = vector_row(a, first_sample + slot);
     float* const to = shared + slot * a.slot_floats;
-    for (int c = 4 * threadIdx.x; c < a.shape.in_channels; c += 4 * Tile::kThreads) {
+    for (int at = 4 * threadIdx.x; at < channels + (kPieces - 1) * count; at += 4 * Tile::kThreads) {
       Pack<float> scale{{1.0f, 1.0f, 1.0f, 1.0f}}, shift{{-0.0f, -0.0f, -0.0f, -0.0f}};
-      if (a.scale != nullptr) scale = load_16(a.scale + row * a.scale_stride + c);
-      if (a.shift != nullptr) shift = load_16(a.shift + row * a.shift_stride + c);
-      store_16(to + c, scale);
-      store_16(to + a.shift_after + c, shift);
+      if (a.scale != nullptr) scale = load_16(a.scale + row * a.scale_stride + at % channels);
+      if (a.shift != nullptr) shift = load_16(a.shift + row * a.shift_stride + at % channels);
+      store_16(to + at, scale);
+      store_16(to + a.shift_after + at, shift);
     }
   }
 }
@@ -141,18 +149,17 @@ class WholeInput {
   static constexpr int kApart =
       Tile::kThreads * kPieceBytes;  // bytes between these, a multiple of eight rows
 
-  __device__ WholeInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Row* rows,
-                        const int* vectors, const float* slots)
+  __device__ WholeInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Rows& rows,
+                        const float* slots)
       : a_(a),
         taps_(taps),
-        vectors_(vectors),
-        slots_(slots),
+        slots_(slots + piece() * kCount),
         changes_(tf32 || changes_input(a)),
         at_(swizzled(row(0), piece())) {
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
-      rows_[i] = rows[row(i)];
-      input_[i] = static_cast<const T*>(a.input) + static_cast<int64_t>(rows_[i].in) * a.shape.in_channels;
+      rows_[i] = rows.inputs[row(i)];
+      input_[i] = static_cast<const T*>(a.input) + static_cast<int64_t>(rows_[i].pixel) * a.shape.in_channels;
     }
     copied_ = changed_ = taps.place(piece() * kCount, a.shape.in_channels);
   }
@@ -176,6 +183,8 @@ class WholeInput {
     if (taps_.has(changed_))
       with_input_activation(a_.activation, [&](auto activation) { rewrite(stage, activation); });
     advance(changed_);
+    first_channel_ += a_.step_channels;
+    if (first_channel_ >= a_.shape.in_channels) first_channel_ -= a_.shape.in_channels;
   }
 
   __device__ void store(unsigned char*) {}
@@ -194,7 +203,7 @@ class WholeInput {
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
       if (!inside(a_.shape, rows_[i], changed_)) continue;
-      if (a_.slots != 1) read_vectors(vectors_[row(i)], scale, shift);
+      if (a_.slots != 1) read_vectors(rows_[i].vector, scale, shift);
       T* const at = reinterpret_cast<T*>(stage + at_ + i * kApart);
       Pack<T> x = load_16(at);
 #pragma unroll
@@ -208,12 +217,13 @@ class WholeInput {
 #pragma unroll
     for (int part = 0; part < kCount; part += 4) {
       Pack<float> s{{1.0f, 1.0f, 1.0f, 1.0f}}, t{{-0.0f, -0.0f, -0.0f, -0.0f}};
-      const int channel = changed_.channel + part;
       if (a_.slots > 0) {
-        s = load_16(slots_ + which * a_.slot_floats + channel);
-        t = load_16(slots_ + which * a_.slot_floats + a_.shift_after + channel);
+        const float* const at = slots_ + which * a_.slot_floats + first_channel_ + part;
+        s = load_16(at);
+        t = load_16(at + a_.shift_after);
       } else {
         const int64_t row = vector_row(a_, which);
+        const int channel = changed_.channel + part;
         if (a_.scale != nullptr) s = load_16(a_.scale + row * a_.scale_stride + channel);
         if (a_.shift != nullptr) t = load_16(a_.shift + row * a_.shift_stride + channel);
       }
@@ -226,13 +236,13 @@ class WholeInput {
 
   const ConvolutionLaunch& a_;
   const PhaseTaps& taps_;
-  const int* vectors_;
   const float* slots_;
   const bool changes_;
   const int at_;
   Row rows_[kMine];
   const T* input_[kMine];
   Place copied_, changed_;
+  int first_channel_ = 0;  // of the step's first piece, where copied_ and changed_ are those of this thread's
 };
 
 template <class T, bool tf32, class Tile>
@@ -242,9 +252,8 @@ class ElementInput {
   static constexpr int kApart = Tile::kThreads / kNumbers;
   static constexpr int kMine = Tile::kRows / kApart;
 
-  __device__ ElementInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Row* rows,
-                          const int* vectors, const float*)
-      : a_(a), taps_(taps), rows_(rows), vectors_(vectors) {
+  __device__ ElementInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Rows& rows, const float*)
+      : a_(a), taps_(taps), rows_(rows.inputs) {
     at_ = taps.place(threadIdx.x % kNumbers, a.shape.in_channels);
   }
 
@@ -259,7 +268,7 @@ class ElementInput {
       const Row row = rows_[first_row() + i * kApart];
       if (!there || !inside(a_.shape, row, at_)) continue;
       valid_ |= 1u << i;
-      x_[i] = input[static_cast<int64_t>(row.in + ahead) * a_.shape.in_channels + at_.channel];
+      x_[i] = input[static_cast<int64_t>(row.pixel + ahead) * a_.shape.in_channels + at_.channel];
     }
     channel_ = at_.channel;
     if (there && !by_sample()) read_vectors(0);
@@ -283,7 +292,7 @@ class ElementInput {
       const int row = first_row() + i * kApart, k = threadIdx.x % kNumbers;
       T z = rounded<T>(0.0f);
       if (valid_ >> i & 1u) {
-        if (by_sample()) read_vectors(vector_row(a_, vectors_[row]));
+        if (by_sample()) read_vectors(vector_row(a_, rows_[row].vector));
         z = operand<T, tf32, Activation::value>(x_[i], scale_, shift_, a_.negative_slope);
       }
       const int at = swizzled(row, k * sizeof(T) / kPieceBytes) + k * sizeof(T) % kPieceBytes;
@@ -300,7 +309,6 @@ class ElementInput {
   const ConvolutionLaunch& a_;
   const PhaseTaps& taps_;
   const Row* rows_;
-  const int* vectors_;
   Place at_;
   T x_[kMine];
   unsigned valid_ = 0;

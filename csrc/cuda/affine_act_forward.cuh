@@ -21,14 +21,14 @@ template <class In, class T, int pack, class Store>
 __device__ inline void forward_packs(const void* input, const PackAffine<T, pack>& affine,
                                      const ThreadPacks& packs, const Store& store) {
   const In* const in = static_cast<const In*>(input) + packs.at;
-  for (int64_t begin = 0; begin < packs.count; begin += kMapUnroll) {
-    Pack<In, pack> x[kMapUnroll];
+  for (int64_t begin = 0; begin < packs.count; begin += kInFlight<pack>) {
+    Pack<In, pack> x[kInFlight<pack>];
 #pragma unroll
-    for (int k = 0; k < kMapUnroll; ++k) {
+    for (int k = 0; k < kInFlight<pack>; ++k) {
       if (begin + k < packs.count) x[k] = load_pack<pack>(in + (begin + k) * packs.step);
     }
 #pragma unroll
-    for (int k = 0; k < kMapUnroll; ++k) {
+    for (int k = 0; k < kInFlight<pack>; ++k) {
       if (begin + k >= packs.count) continue;
       store(begin + k, packs.at + (begin + k) * packs.step, narrowed<In>(affine.forward(widened<T>(x[k]))));
     }

@@ -6,6 +6,10 @@
 
 namespace fastgan::cuda {
 
+// Packs that a thread asks for before it uses the first: with more elements than these its registers run out.
+template <int pack>
+constexpr int kInFlight = pack > 4 ? 2 : 4;
+
 // The packs of a thread begin at element `at`, `step` elements apart, `count` of them.
 struct ThreadPacks {
   int64_t image;     // as the tiling sees it

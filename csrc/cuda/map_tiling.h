@@ -15,10 +15,10 @@
 namespace fastgan::cuda {
 
 constexpr int kMapThreads = 256;
-constexpr int kMapUnroll = 4;        // packs that a thread asks for at a time
+constexpr int kMapStep = 4;          // packs that a thread takes at least
 constexpr int kMapMostPacks = 32;    // that a thread adds up in the type of the statistics
 constexpr int kMapMostColumns = 32;  // a row of a block reads 512 bytes side by side
-constexpr int64_t kMapBlocks = 512;  // that a pass with sums is cut into before threads take more packs
+constexpr int64_t kMapBlocks = 512;  // that a pass is cut into before threads take more packs
 
 struct MapTiling {
   bool channels_last;
@@ -37,15 +37,15 @@ struct MapTiling {
 inline int64_t divided_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
 
 // For each thread of a pass over `packs`: more of them once there are blocks enough.
-inline int64_t packs_of_thread(int64_t packs, bool sums) {
-  const int64_t wanted = sums ? divided_up(packs, kMapBlocks * kMapThreads * kMapUnroll) : 1;
-  constexpr int64_t kMost = kMapMostPacks / kMapUnroll;
-  return (wanted < 1 ? 1 : wanted > kMost ? kMost : wanted) * kMapUnroll;
+inline int64_t packs_of_thread(int64_t packs) {
+  const int64_t wanted = divided_up(packs, kMapBlocks * kMapThreads * kMapStep);
+  constexpr int64_t kMost = kMapMostPacks / kMapStep;
+  return (wanted < kMost ? wanted : kMost) * kMapStep;
 }
 
 // pack: elements of 16 bytes, or 1 where memory is not aligned. by_image: images have numbers of their own.
 // An empty map has no blocks.
-inline MapTiling map_tiling(const MapShape& shape, int pack, bool by_image, bool sums) {
+inline MapTiling map_tiling(const MapShape& shape, int pack, bool by_image) {
   MapTiling t{};
   t.channels_last = shape.channels_last;
   t.fold = 1;
@@ -62,7 +62,7 @@ inline MapTiling map_tiling(const MapShape& shape, int pack, bool by_image, bool
     t.column_tiles = divided_up(packs, kMapMostColumns);
     t.columns = static_cast<int>(divided_up(packs, t.column_tiles));
     t.rows = kMapThreads / t.columns;
-    t.tile = t.rows * packs_of_thread(t.images * t.pixels * packs, sums);
+    t.tile = t.rows * packs_of_thread(t.images * t.pixels * packs);
     t.tiles = divided_up(t.pixels, t.tile);
     t.blocks = t.images * t.tiles;
   } else {
@@ -74,7 +74,7 @@ inline MapTiling map_tiling(const MapShape& shape, int pack, bool by_image, bool
     t.columns = 1;
     while (t.columns < kMapMostColumns && t.columns < t.pixels) t.columns *= 2;
     t.rows = kMapThreads / t.columns;
-    t.tile = t.columns * packs_of_thread(shape.size() / t.pack, sums);
+    t.tile = t.columns * packs_of_thread(shape.size() / t.pack);
     t.tiles = divided_up(t.pixels, t.tile);
     t.blocks = divided_up(t.images * t.channels * t.tiles, t.rows);
   }

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastgan.frozen.graphs import Graphs
 from fastgan.ops import frozen_generator as op
 from fastgan.reference.frozen_generator import OUTPUTS, PRECISIONS, Plan, encode
 
@@ -71,11 +72,21 @@ class FrozenGenerator(nn.Module):
         """Raises ValueError or TypeError in one sentence for latents and labels that do not fit."""
         z = self._rows(z)
         self._check_labels(c, z.shape[0])
-        image = (self.channels, *self.size)
-        program, slopes = self._program
-        options = program, slopes, image, self.output, self.precision, self.batch_invariant
-        result = op.frozen_generator(z, c, self.tensors(), self._packed, *options)
+        # What compiles or exports sees the operator alone, which has no place for weights packed at their first use.
+        by_cuda = not torch.compiler.is_compiling() and op.backend(z.device.type, self.precision) == "cuda"
+        result = self._graphs.run(self._by_cuda, z, c) if by_cuda else self._call(self._packed, z, c)
         return result if len(self.plan.image) == 3 else result.flatten(1)
+
+    def _call(self, packed: list[Tensor], z: Tensor, c: Tensor | None) -> Tensor:
+        program, slopes = self._program
+        options = program, slopes, (self.channels, *self.size), self.output, self.precision, self.batch_invariant
+        return op.frozen_generator(z, c, self.tensors(), packed, *options)
+
+    def _by_cuda(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """On weights that are packed at the first call: without one they would take their memory twice."""
+        if self._packed_for_cuda is None:
+            self._packed_for_cuda = op.pack_for_cuda(self.tensors(), self.plan.steps, self.precision)
+        return self._call(self._packed_for_cuda, z, c)
 
     def extra_repr(self) -> str:
         classes = f", num_classes={self.num_classes}" if self.num_classes else ""
@@ -115,6 +126,8 @@ class FrozenGenerator(nn.Module):
 
     def _repack(self) -> None:
         self._packed = op.pack(self.tensors(), self.plan.steps)
+        self._packed_for_cuda: list[Tensor] | None = None
+        self._graphs = Graphs()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FrozenGenerator:
         def keep_dtype(tensor: Tensor) -> Tensor:
@@ -130,7 +143,8 @@ class FrozenGenerator(nn.Module):
         self._repack()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_packed"}
+        made_again = "_packed", "_packed_for_cuda", "_graphs"
+        return {name: value for name, value in self.__dict__.items() if name not in made_again}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

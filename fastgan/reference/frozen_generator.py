@@ -25,7 +25,8 @@ from torch import Tensor
 from fastgan.reference.affine_act import ACTIVATIONS
 
 OUTPUTS = ("float", "uint8")
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# The dtype of maps; their order numbers them for the kernels. "tf32" lets products of float32 be rounded to it.
+PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BLOCK = 64  # images computed at a time where an image's bytes must not depend on the others
 
 _WIDTH = 16  # integers a step takes in a program
@@ -144,7 +145,7 @@ def frozen_generator(
     if not batch_invariant:
         return compute(z, c)
     parts = []
-    with fixed_arithmetic(z.device):
+    with fixed_arithmetic(z.device, tf32=precision == "tf32"):
         for first in range(0, max(1, z.shape[0]), BLOCK):
             part = z[first : first + BLOCK]
             count, absent = part.shape[0], BLOCK - part.shape[0]
@@ -181,10 +182,10 @@ def pixels(rows: Tensor, image: Sequence[int], output: str) -> Tensor:
 
 
 @contextlib.contextmanager
-def fixed_arithmetic(device: torch.device) -> Iterator[None]:
-    """Take away what may change the last bits: CPU threads but one; on CUDA TF32 and choice by timing."""
+def fixed_arithmetic(device: torch.device, tf32: bool = False) -> Iterator[None]:
+    """Take away what may change the last bits: CPU threads but one; on CUDA choice by timing and, unasked, TF32."""
     if device.type == "cuda":
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
             yield
         return
     threads = torch.get_num_threads()

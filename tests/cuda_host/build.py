@@ -10,6 +10,7 @@ import argparse
 import ast
 import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -18,7 +19,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,14 +39,8 @@ FLAGS = (
     "-Wno-unknown-pragmas",
     "-pthread",
     "-DFASTGAN_CUDA_ON_HOST",
-    f"-I{ROOT / 'csrc'}",
-    f"-I{HERE}",
 )
 CUDA_HALF = "FASTGAN_CUDA_KEY"  # what a binding with a CUDA half mentions
-
-
-def shim_sources() -> list[Path]:
-    return sorted(HERE.glob("*.cpp"))
 
 
 def operator_sources() -> list[Path]:
@@ -97,26 +92,37 @@ def sanitizer_environment() -> dict[str, str]:
 
 
 def library(
-    name: str, sources: list[Path], flags: list[str] = (), links: list[str] = (), sanitize: bool = False
+    name: str,
+    sources: Sequence[Path],
+    flags: Sequence[str] = (),
+    links: Sequence[str] = (),
+    sanitize: bool = False,
+    csrc: Path = ROOT / "csrc",
+    shim: Path = HERE,
+    folder: Path = FOLDER,
 ) -> Path:
-    """build/cuda_host/<name>.so from these sources and the shim's. RuntimeError with the compiler's words."""
+    """<name>.so in `folder` from these sources and the shim's. RuntimeError with the compiler's words.
+
+    csrc, shim: where headers lie, and the shim's sources. What comes from outside the repository stays in `folder`.
+    """
     compiler = shlex.split(os.environ.get("CXX") or "c++")
-    sanitizers = list(SANITIZERS) if sanitize else []
-    commands = {source: [*compiler, *FLAGS, *sanitizers] for source in shim_sources()}
-    commands |= {source: [*compiler, *FLAGS, *sanitizers, *flags] for source in sources}
-    target = FOLDER / f"{name}.so"
+    common = [*compiler, *FLAGS, *(SANITIZERS if sanitize else ())]
+    commands = {each: [*common, f"-I{ROOT / 'csrc'}", f"-I{shim}"] for each in sorted(shim.glob("*.cpp"))}
+    commands |= {each: [*common, f"-I{csrc}", f"-I{shim}", *flags] for each in sources}
+    target = folder / f"{name}.so"
     with _alone():
         with ThreadPoolExecutor(max_workers=int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)) as pool:
-            objects = list(pool.map(_compiled, commands, commands.values()))
-        link = [*compiler, "-shared", "-pthread", *sanitizers, *map(str, objects), *links]
+            objects = list(pool.map(functools.partial(_compiled, folder), commands, commands.values()))
+        link = [*common, "-shared", *map(str, objects), *links]
         if not _is_current(target, link):
             _make(target, link, [*link, "-o"], objects)
     return target
 
 
-def _compiled(source: Path, command: list[str]) -> Path:
+def _compiled(folder: Path, source: Path, command: list[str]) -> Path:
     identity = hashlib.sha256(shlex.join([str(source), *command]).encode()).hexdigest()[:16]
-    target = FOLDER / "objects" / f"{source.stem}-{identity}.o"
+    objects = FOLDER if ROOT in source.parents else folder
+    target = objects / "objects" / f"{source.stem}-{identity}.o"
     if not _is_current(target, command):
         depends = target.with_suffix(".d")
         target.parent.mkdir(parents=True, exist_ok=True)

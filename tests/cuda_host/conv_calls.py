@@ -11,6 +11,7 @@ from torch import Tensor
 from fastgan.reference.affine_act import ACTIVATIONS
 
 _ELEMENT_TYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+_KERNELS = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: None, torch.float64: None}
 _PAIR = ctypes.c_int64 * 2
 _NAME = "fastgan_cuda_affine_act_conv"
 
@@ -91,6 +92,7 @@ class Call:
     precision: "tf32" for tensor cores in float32.
     sample_rows: int64 [N], the rows of scale and shift that samples read.
     unaligned: the input begins 1 element behind 16 bytes.
+    kernels: which are used, "fp16", "bf16", "tf32" or "ieee".
     tensors may be read and written; fresh holds what must be written before it is read.
     """
 
@@ -119,6 +121,7 @@ class Call:
             transposed,
         )
         self._type, self._precision = _ELEMENT_TYPES[x.dtype], int(precision == "tf32")
+        self.kernels = _KERNELS[x.dtype] or precision or "ieee"
         self._weight, self._out_dimension = w, 1 if transposed else 0
         packed_bytes = self._function("packed_bytes", ctypes.c_int64)
         self._packed = torch.empty(packed_bytes(self._type, ctypes.byref(self._shape)), dtype=torch.uint8)

@@ -58,6 +58,9 @@ def right(subject: Subject, of: Row, order: int = 0) -> None:
             raise AssertionError(f"{of.configuration}, {name}: {error}") from None
 
 
+_PLAIN = "none", 1.0, (1, 1), (0, 0)  # activation, slope, stride and padding
+
+
 def _normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
@@ -138,7 +141,7 @@ def statistics_far_from_zero(subject: Subject) -> None:
     """A mean of 1e4 standard deviations, over 10 tiles."""
     x = 1e4 + _normal(3, 8, 15, 14)
     tensors = x, torch.eye(8)[:, :, None, None], torch.linspace(-1e4, 1e4, 8), None, None
-    y, mean, var = subject.run(subject.call(Case("conv2d", tensors, ("none", 1.0, (1, 1), (0, 0)))))
+    y, mean, var = subject.run(subject.call(Case("conv2d", tensors, _PLAIN)))
     before = y.double() - tensors[2].double()[:, None, None]
     torch.testing.assert_close(mean.double(), before.mean((0, 2, 3)), rtol=1e-7, atol=0)
     torch.testing.assert_close(var.double(), before.var((0, 2, 3), correction=0), rtol=1e-6, atol=0)
@@ -165,15 +168,38 @@ def output_activations(subject: Subject) -> None:
             assert_as_good_as(y, stock, affine_act(exact, None, None, activation, 0.2))
 
 
-@check
-def pixels_are_those_of_the_maps(subject: Subject) -> None:
+def _pixels(subject: Subject, dtype: torch.dtype) -> None:
     """Bit for bit those that to_uint8 makes of the floats."""
     for channels in ((16, 3), (16, 4), (16, 24), (5, 1)):
-        for dtype in (torch.float16, torch.bfloat16, torch.float32):
-            case = _scaled(channels, dtype)
-            maps, *_ = subject.run(subject.call(case, statistics=False, output=Output("tanh")))
-            pixels, *_ = subject.run(subject.call(case, statistics=False, output=Output("tanh", pixels=True)))
-            assert torch.equal(pixels.permute(0, 2, 3, 1), to_uint8(maps)), f"{channels}, {dtype}"
+        case = _scaled(channels, dtype)
+        maps, *_ = subject.run(subject.call(case, statistics=False, output=Output("tanh")))
+        pixels, *_ = subject.run(subject.call(case, statistics=False, output=Output("tanh", pixels=True)))
+        assert torch.equal(pixels.permute(0, 2, 3, 1), to_uint8(maps)), f"{channels}, {dtype}"
+
+
+@check
+def pixels_of_halves(subject: Subject) -> None:
+    _pixels(subject, torch.float16)
+
+
+@check
+def pixels_of_bfloat16(subject: Subject) -> None:
+    _pixels(subject, torch.bfloat16)
+
+
+@check
+def pixels_of_floats(subject: Subject) -> None:
+    _pixels(subject, torch.float32)
+
+
+@check
+def operands_are_rounded_to_tf32(subject: Subject) -> None:
+    """1 and three quarters of tf32's last place: cut off it would be 1, rounded it is the next number."""
+    above = 1 + 3 * 2.0**-12
+    x, w = torch.full((1, 8, 4, 4), above), torch.full((8, 8, 1, 1), above)
+    for affine in (None, torch.ones(1, 8)):
+        y, *_ = subject.run(subject.call(Case("conv2d", (x, w, None, affine, None), _PLAIN), "tf32"))
+        assert torch.equal(y, torch.full_like(y, 8 * (1 + 2.0**-10) ** 2))
 
 
 @check

@@ -4,24 +4,18 @@ import ctypes
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from . import build
+from . import build, shim_checks
 
-SCHEDULES = (0, 7, 2, 4)
-KERNELS = Path(__file__).with_name("kernels")
-schedules = pytest.mark.parametrize("schedule", SCHEDULES, ids="schedule-{}".format)
+schedules = pytest.mark.parametrize("schedule", shim_checks.SCHEDULES, ids="schedule-{}".format)
 
 
 @pytest.fixture(scope="module")
 def kernels() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(build.library("kernels", sorted(KERNELS.glob("*.cu")))))
-    for name in ("sum", "shuffles", "product_half", "product_bfloat16", "product_tf32", "wrong"):
-        getattr(library, f"fastgan_test_{name}").restype = ctypes.c_char_p
-    return library
+    return shim_checks.load(build.library("kernels", shim_checks.SOURCES))
 
 
 @pytest.fixture
@@ -89,78 +83,33 @@ def test_products_in_tf32_are_of_rounded_numbers(kernels, follow, schedule):
     assert not torch.allclose(d.double(), a.double() @ b.double(), rtol=1e-5, atol=1e-5)
 
 
-def run_wrong(kernels, name: str) -> tuple[str | None, torch.Tensor]:
-    out = torch.zeros(4, 64)
-    said = kernels.fastgan_test_wrong(name.encode(), pointer(out))
-    return said and said.decode(), out
-
-
-NAMED = {  # kernel -> what has to be said under every schedule
-    "divergent_barrier": r"threads of a block diverge: __syncthreads at wrong.cu:\d+, others are in __syncthreads",
-    "divergent_shuffle": r"lanes of a warp diverge: __shfl_\w+_sync at wrong.cu:\d+, others are in __shfl_\w+_sync",
-    "barrier_of_one_lane": r"deadlock: thread .*thread \(32, 0, 0\) waits in __shfl_xor_sync at wrong.cu:\d+, "
-    r"thread \(37, 0, 0\) waits in __syncthreads at wrong.cu:\d+",
-    "shuffle_outside_its_mask": r"thread \(50, 0, 0\): __shfl_sync at wrong.cu:\d+: the mask leaves out the lane",
-    "shuffle_from_nobody": r"__shfl_sync at wrong.cu:\d+: it reads lane 20, which does not take part",
-    "misaligned_copy": r"thread \(35, 0, 0\): copy_async_16 at wrong.cu:\d+: memory is not aligned to 16 bytes",
-    "copy_past_the_end": r"thread \(63, 0, 0\): copy_async_16 at wrong.cu:\d+: it writes past shared memory",
-    "misaligned_pack": r"thread \(3, 0, 0\): load_16 at wrong.cu:\d+: memory is not aligned to 16 bytes",
-    "misaligned_rows": r"thread \(40, 0, 0\): load_matrices at wrong.cu:\d+: a row is not aligned to 16 bytes",
-    "product_of_half_a_warp": r"multiply_16816 at wrong.cu:\d+: it needs all 32 lanes of the warp",
-    "operand_not_rounded": r"multiply_1688_tf32 at wrong.cu:\d+: an operand was not rounded to tf32",
-    "too_many_static_bytes": r"invalid argument: shared memory declared at wrong.cu:\d+ does not fit .* 101376 bytes",
-}
-
-
 @schedules
-@pytest.mark.parametrize("name", NAMED)
-def test_what_is_undefined_is_named_with_block_and_thread(kernels, follow, schedule, name):
-    follow(schedule)
-    said, _ = run_wrong(kernels, name)
-    assert said is not None and said.startswith("block (0, 0, 0)"), said
-    assert re.search(NAMED[name], said), said
+@pytest.mark.parametrize("name", shim_checks.NAMED)
+def test_what_is_undefined_is_named_with_block_and_thread(kernels, schedule, name):
+    shim_checks.is_named(kernels, name, schedule)
 
 
-REFUSED = {
-    "too_much_dynamic_memory": "invalid argument",
-    "too_many_threads": "invalid configuration argument",
-    "too_deep_a_block": "invalid configuration argument",
-    "no_blocks": "invalid configuration argument",
-    "too_many_blocks": "invalid configuration argument",
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", shim_checks.REFUSED)
 def test_what_cuda_refuses_is_refused_in_its_words(kernels, name):
-    assert run_wrong(kernels, name)[0] == REFUSED[name]
-    assert run_wrong(kernels, "missing_barrier")[0] is None, "an error is told once"
+    shim_checks.is_refused(kernels, name)
+    assert shim_checks.run_wrong(kernels, "missing_barrier", 0)[0] is None, "an error is told once"
 
 
-SEEN = {  # kernel -> schedules under which its numbers are wrong
-    "missing_barrier": (0, 7, 2, 4),
-    "missing_second_barrier": (2, 4),
-    "never_written": (0, 7, 2, 4),
-    "copy_without_wait": (0, 7, 2, 4),
-    "copy_over_what_is_read": (0, 7, 2, 4),
-}
+@pytest.mark.parametrize("name", shim_checks.SEEN)
+def test_what_is_not_waited_for_gives_wrong_numbers(kernels, name):
+    shim_checks.is_seen(kernels, name)
 
 
-@pytest.mark.parametrize("name", SEEN)
-def test_what_is_not_waited_for_gives_wrong_numbers(kernels, follow, name):
-    found = []
-    for schedule in SCHEDULES:
-        follow(schedule)
-        said, out = run_wrong(kernels, name)
-        assert said is None
-        if not torch.equal(out[0], torch.full((64,), 0.0 if name == "copy_without_wait" else 1.0)):
-            found.append(schedule)
-    assert set(SEEN[name]) <= set(found)
-
-
-def test_a_schedule_is_the_same_every_time(kernels, follow):
-    follow(7)
-    first, second = (run_wrong(kernels, "missing_barrier")[1] for _ in range(2))
+def test_a_schedule_is_the_same_every_time(kernels):
+    first, second = (shim_checks.run_wrong(kernels, "missing_barrier", 7)[1] for _ in range(2))
     assert torch.equal(first.view(torch.int32), second.view(torch.int32)) and first.isnan().any()
+
+
+@pytest.mark.parametrize("word", ["quick", "-1", "2.5"])
+def test_a_schedule_that_is_no_number_is_refused(kernels, monkeypatch, word):
+    monkeypatch.setenv("FASTGAN_CUDA_HOST_SCHEDULE", word)
+    said = kernels.fastgan_test_shuffles(pointer(torch.zeros(256)))
+    assert said.decode() == f"FASTGAN_CUDA_HOST_SCHEDULE must be a number such as 0, 2, 4 or 7, got '{word}'"
 
 
 SANITIZED = """
@@ -177,7 +126,7 @@ print(library.fastgan_test_wrong(sys.argv[2].encode(), ctypes.c_void_p(memory.ma
 @pytest.fixture(scope="module")
 def run_sanitized():
     """run_sanitized(name): a small wrong kernel in a process of its own, under AddressSanitizer and UBSan."""
-    library = build.library("kernels_sanitized", sorted(KERNELS.glob("*.cu")), sanitize=True)
+    library = build.library("kernels_sanitized", shim_checks.SOURCES, sanitize=True)
 
     def run(name: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-c", SANITIZED, str(library), name]

@@ -202,3 +202,24 @@ def test_a_lane_that_is_not_there_cannot_be_read():
     body = "setp.lt.u32 %q1, %x, 16; @%q1 shfl.sync.idx.b32 %r1, %x, 20, 31, 0xffff;"
     with pytest.raises(EmulationError, match="shfl reads a lane that does not execute it by thread 0"):
         run(body, torch.zeros(1))
+
+
+def test_lanes_that_come_to_a_barrier_on_other_ways_wait_for_each_other():
+    """The code behind the barrier may stand before what some lanes still have to run."""
+    result = torch.zeros(64, dtype=torch.int32)
+    body = """
+        mul.wide.u32 %l1, %x, 4; add.s64 %l1, %l1, %p0;
+        shl.b32 %r1, %x, 2; mov.u32 %r2, memory; add.s32 %r1, %r1, %r2;
+        and.b32 %r3, %x, 1; setp.eq.u32 %q1, %r3, 1;
+        @%q1 bra far;
+        st.shared.b32 [%r1], %x;
+        join: bar.sync 0;
+        xor.b32 %r4, %x, 63; shl.b32 %r4, %r4, 2; add.s32 %r4, %r4, %r2;
+        ld.shared.b32 %r5, [%r4]; st.global.b32 [%l1], %r5;
+        bra end;
+        far: st.shared.b32 [%r1], 7;
+        bra join;
+        end:
+    """
+    run(body, result, shared=256, threads=64)
+    assert result.tolist() == [7 if lane % 2 else lane for lane in reversed(range(64))]

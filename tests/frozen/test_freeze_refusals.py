@@ -106,7 +106,7 @@ def test_a_forward_that_does_not_trace_names_what_to_pass():
     ("options", "sentence"),
     [
         ({"output": "png"}, "output must be one of float, uint8, got 'png'"),
-        ({"precision": "fp8"}, "precision must be one of fp32, bf16, fp16, got 'fp8'"),
+        ({"precision": "fp8"}, "precision must be one of fp32, tf32, bf16, fp16, got 'fp8'"),
         ({"output": "uint8"}, r"output must be float for a model that gives \[N, 8\]"),
     ],
 )

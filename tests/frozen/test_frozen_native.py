@@ -3,22 +3,31 @@
 import pytest
 import torch
 from frozen_models import inputs, make
+from support import cuda_host
 from torch import nn
 
 import fastgan
 from fastgan import native
+from fastgan.ops import frozen_generator as op
 from fastgan.reference.frozen_generator import decode, encode
 
 
-@pytest.fixture
-def arguments(need) -> dict:
-    """What the leaf is called with for a small conditional generator."""
+@pytest.fixture(params=["cpu", *cuda_host.PARAMETERS[:1]])
+def leaf(request, need):
+    """The operator of a backend, and what it is called with for a small conditional generator."""
     need(native.ops_missing(), "cpu")
     frozen = fastgan.freeze(make("keras 28x28x1, ten classes"))
     z, c = inputs(frozen, 3)
     program, slopes = frozen._program
     names = ("z", "c", "tensors", "packed", "program", "slopes", "image", "pixels")
-    return dict(zip(names, (z, c, frozen.tensors(), frozen._packed, program, slopes, [1, 28, 28], False), strict=True))
+    values = (z, c, frozen.tensors(), frozen._packed, program, slopes, [1, 28, 28], False)
+    arguments = dict(zip(names, values, strict=True))
+    if request.param == "cpu":
+        yield torch.ops.fastgan_C.frozen_generator, arguments
+        return
+    with cuda_host.forced(request.param):
+        arguments["packed"] = op.pack_for_cuda(frozen.tensors(), frozen.plan.steps, "fp32")
+        yield native.cuda_operators().frozen_generator, arguments
 
 
 def changed(numbers: list, place: int, value: int) -> list:
@@ -51,12 +60,16 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_program_that_does_not_fit_is_refused(arguments, change):
+def test_a_program_that_does_not_fit_is_refused(leaf, change):
+    operator, arguments = leaf
     name, make_bad, sentence = CHANGES[change]
-    assert torch.ops.fastgan_C.frozen_generator(*arguments.values()).shape == (3, 1, 28, 28)
+    assert operator(*arguments.values()).shape == (3, 1, 28, 28)
     arguments[name] = make_bad(arguments[name])
+    if "labels from" in sentence and arguments["packed"][0].dtype == torch.uint8:
+        assert operator(*arguments.values()).isnan().all()  # nobody reads labels that lie on a device
+        return
     with pytest.raises(RuntimeError, match=sentence):
-        torch.ops.fastgan_C.frozen_generator(*arguments.values())
+        operator(*arguments.values())
 
 
 def test_an_index_outside_the_row_is_refused(need):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from emulation.chain_table import BATCH_NORMS, PASSES, ROWS
+from support import chain_rows
 from support.chain_cases import make_case
 from support.tolerances import assert_as_good_as
 
@@ -62,9 +63,9 @@ def moved(tensors, device):
 def test_convolutions_in_triton(triton, device, precision, row):
     launches = triton.chain_launches
     precision(row.precision)
-    given = case = launches.case_of(row)
+    given = case = chain_rows.case_of(row)
     if row.wide_weight:
-        given, case = launches.with_wide_parameters(case)
+        given, case = chain_rows.with_wide_parameters(case)
     up = launches.upstream(case, row.uses) if row.parts else None
     on_device = given._replace(tensors=moved(given.tensors, device))
     ours = launches.launched(on_device, up and launches.Upstream(*moved(up, device)), row.parts)

@@ -9,16 +9,15 @@ import json
 
 import pytest
 from support import cuda_host
-from support.pass_checks import CHECKS
+from support.pass_checks import CHECKS, is_interpreted
 from support.processes import run_python
 
 from fastgan import backends, native
 
 pytestmark = pytest.mark.cuda_host
-checks = pytest.mark.parametrize("name", CHECKS)
 
 
-@checks
+@pytest.mark.parametrize("name", CHECKS)
 @pytest.mark.parametrize("backend", ["reference", "cpu", *cuda_host.BACKENDS])
 def test_in_this_process(name, backend, need):
     if backend == "cpu":
@@ -36,6 +35,6 @@ def failures(need, request) -> dict[str, str | None]:
     return json.loads(run_python(code, timeout=280, TRITON_INTERPRET="1", PYTHONPATH=tests))
 
 
-@checks
+@pytest.mark.parametrize("name", filter(is_interpreted, CHECKS))
 def test_in_tritons_interpreter(name, failures):
     assert failures[name] is None, failures[name]

@@ -124,8 +124,9 @@ class Wave:
         """Run every thread until it ends or waits."""
         allowed = np.ones(threads.count, bool) if ctas is None else ctas[threads.cta]
         while True:
-            runnable = threads.alive & ~threads.waiting & allowed
+            runnable = threads.alive & ~threads.waiting & ~threads.held & allowed
             if not runnable.any():
+                self._check_held(threads, allowed)
                 return
             first = int(threads.pc[runnable].min())
             active = runnable & (threads.pc == first)
@@ -177,11 +178,24 @@ class Wave:
         elif isinstance(execute, Exit):
             threads.alive[chosen] = False
         else:
-            lanes = (threads.alive & ~chosen).reshape(-1, WARP)
-            partial = lanes.any(1) & chosen.reshape(-1, WARP).any(1)
-            if partial.any():
-                raise Fault("barrier in a part of a warp", int(partial.argmax()) * WARP)
-            threads.waiting[chosen] = True
+            self._arrive(threads, pc, chosen)
+
+    def _arrive(self, threads: Threads, pc: int, chosen: np.ndarray) -> None:
+        """At a barrier. Lanes are held here until the others of their warp have come, on whatever way."""
+        threads.pc[chosen] = pc
+        here = chosen | (threads.held & (threads.pc == pc))
+        whole = ~(threads.alive & ~here).reshape(-1, WARP).any(1)
+        complete = here & np.repeat(whole, WARP)
+        threads.held = (threads.held | here) & ~complete
+        threads.waiting |= complete
+        threads.pc[complete] = pc + 1
+
+    def _check_held(self, threads: Threads, allowed: np.ndarray) -> None:
+        """Nobody else can run: whoever is held waits for lanes that went past the barrier."""
+        if (held := threads.held & allowed).any():
+            first = int(held.argmax())
+            fault = Fault("barrier in a part of a warp", first)
+            raise EmulationError(self._describe(fault, threads, int(threads.pc[first])))
 
     def _check_guarded(self, threads: Threads, pc: int, active: np.ndarray) -> None:
         """Warps that part, of CTAs with loops of different lengths, have products of their own on the way."""

@@ -38,6 +38,7 @@ class Threads:
         self.pc = np.zeros(self.count, np.int32)
         self.alive = np.ones(self.count, bool)
         self.waiting = np.zeros(self.count, bool)
+        self.held = np.zeros(self.count, bool)  # at a barrier that the rest of the warp has not reached
         self.stamp = self.warp.astype(np.int32)  # barrier interval * 256 + warp: see shared_memory
         self.committed = {"cp.async": np.zeros(self.count, np.int32), "wgmma": np.zeros(self.count, np.int32)}
         self.pending = {"cp.async": [], "wgmma": []}
