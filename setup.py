@@ -80,6 +80,7 @@ TORCH_SOURCES = [
     "csrc/torch/library.cpp",
     "csrc/torch/affine_act.cpp",
     "csrc/torch/affine_act_conv.cpp",
+    "csrc/torch/affine_act_conv_cuda.cpp",
     "csrc/torch/channel_statistics.cpp",
     "csrc/torch/frozen_generator.cpp",
     "csrc/torch/gan_loss.cpp",

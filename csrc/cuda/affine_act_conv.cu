@@ -84,7 +84,7 @@ const char* refusal(const AffineActConvArguments& a) {
 
 template <class T, class W>
 void pack(const PackLaunch& a, void* stream) {
-  const auto blocks = static_cast<unsigned>(divided(a.pieces, kPackThreads));
+  const auto blocks = static_cast<unsigned>(divided(std::max(a.pieces, a.counter_count), kPackThreads));
   FASTGAN_LAUNCH((affine_act_conv_pack_kernel<T, W>), dim3(blocks), dim3(kPackThreads), 0, stream, a);
 }
 
@@ -147,7 +147,7 @@ ConvolutionLaunch convolution_launch(const AffineActConvArguments& a, TileKind k
     const bool by_sample = a.scale_by_sample || a.shift_by_sample;
     const int64_t slots = by_sample ? images_of_tile(to.shape, a.images, tile.kRows) : 1;
     // Two rows that eight threads read side by side lie in different banks.
-    to.shift_after = static_cast<int>(divided(a.shape.in_channels, 32) * 32);
+    to.shift_after = static_cast<int>(divided(a.shape.in_channels + 3 * kPieceBytes / bytes, 32) * 32);
     to.slot_floats = 2 * to.shift_after + (bytes == 4 ? 16 : 4);
     const int64_t wanted = tile.kSlotsAt + slots * to.slot_floats * 4;
     if (wanted > kShared) return;
@@ -197,6 +197,8 @@ extern "C" const char* fastgan_cuda_affine_act_conv_pack(const AffineActConvPack
   const int64_t bytes = element_bytes(a.type);
   to.pieces = packed_rows(to.shape, bytes) * (kRowBytes / kPieceBytes);
   to.k_steps = static_cast<int>(k_steps(to.shape, bytes));
+  to.counters = a.counters;
+  to.counter_count = a.counters != nullptr ? a.counter_count : 0;
   to.tf32 = a.type == ElementType::kFloat && a.precision == Precision::kTf32;
   const bool wide = a.weight_type == ElementType::kFloat;
   switch (a.type) {

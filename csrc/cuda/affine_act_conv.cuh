@@ -29,8 +29,8 @@ template <class T, Products products, class Tile, class Input>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     affine_act_conv_kernel(const ConvolutionLaunch a) {
   FASTGAN_SHARED(memory);
-  Row* const rows = reinterpret_cast<Row*>(memory + Tile::kRowsAt);
-  int* const vectors = reinterpret_cast<int*>(memory + Tile::kVectorsAt);
+  const Rows rows{reinterpret_cast<Row*>(memory + Tile::kInputsAt),
+                  reinterpret_cast<int*>(memory + Tile::kOutputsAt)};
   float* const slots = reinterpret_cast<float*>(memory + Tile::kSlotsAt);
   constexpr int kNumbers = kRowBytes / sizeof(T);
 
@@ -38,77 +38,84 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const PhaseTaps taps{axis_taps(a.shape, 0, place.phase_h), axis_taps(a.shape, 1, place.phase_w)};
   const int phase = place.phase_h * a.shape.phases(1) + place.phase_w;
   const int first_row = place.down * Tile::kRows, first_column = place.across * Tile::kColumns;
-  const int steps = (taps.count() * a.shape.in_channels + kNumbers - 1) / kNumbers;
+  const int depth = taps.count() * a.shape.in_channels, steps = (depth + kNumbers - 1) / kNumbers;
   const int64_t first_step = static_cast<int64_t>(phase) * a.k_steps;
 
-  fill_rows<Tile>(a, taps, place.phase_h, place.phase_w, first_row, rows, vectors);
-  fill_vectors<Tile>(a, first_row / (a.shape.outputs(0) * a.shape.outputs(1)), slots);
+  fill_rows<Tile>(a, taps, place.phase_h, place.phase_w, first_row, rows);
+  if (steps > 0)
+    fill_vectors<Tile, kPieceBytes / sizeof(T)>(a, first_row / (a.shape.outputs(0) * a.shape.outputs(1)),
+                                                slots);
   __syncthreads();
 
   Sums<Tile> sums{};
-  Input input(a, taps, rows, vectors, slots);
-  const auto left = [&](int step) { return memory + step % Tile::kStages * Tile::kStageBytes; };
-  const auto right = [&](int step) { return left(step) + Tile::kRows * kRowBytes; };
-  const auto start = [&](int step) {
+  Input input(a, taps, rows, slots);
+  // Brings a step's operands on their way to a stage.
+  const auto start = [&](int step, unsigned char* stage) {
     if (step < steps) {
-      input.start(left(step));
-      start_weight<Tile>(a, first_step + step, first_column, right(step));
+      input.start(stage);
+      start_weight<T, Tile>(a, step, depth, (first_step + step) * a.shape.out_channels + first_column,
+                            first_column, stage + Tile::kRows * kRowBytes);
     }
     commit_copies();  // an empty group, too: waits count groups
   };
+  unsigned char* const end = memory + Tile::kStages * Tile::kStageBytes;
+  unsigned char* filled = memory;  // the stage that the next step's operands come to
+#pragma unroll 1
   for (int step = 0; step < Tile::kStages - 1; ++step) {
-    start(step);
-    if (step < steps) input.store(left(step));
+    start(step, filled);
+    if (step < steps) input.store(filled);
+    filled += Tile::kStageBytes;
   }
   const int warp = threadIdx.x / 32;
-  const int warp_row = warp / Tile::kWarpsAcross * Tile::kWarpRows;
-  const int warp_column = warp % Tile::kWarpsAcross * Tile::kWarpColumns;
+  const int rows_at = warp / Tile::kWarpsAcross * Tile::kWarpRows * kRowBytes;
+  const int columns_at = (Tile::kRows + warp % Tile::kWarpsAcross * Tile::kWarpColumns) * kRowBytes;
+  unsigned char* stage = memory;
+#pragma unroll 1
   for (int step = 0; step < steps; ++step) {
     wait_copies<Tile::kStages - 2>();
-    input.land(left(step));
+    input.land(stage);
     __syncthreads();  // this stage is there for all, and nobody reads the one before any more
     const int next = step + Tile::kStages - 1;
-    start(next);
-    const unsigned char* const a_rows = left(step) + warp_row * kRowBytes;
-    const unsigned char* const b_rows = right(step) + warp_column * kRowBytes;
+    start(next, filled);
     if constexpr (products == Products::kExact) {
-      multiply_stage_exactly(a_rows, b_rows, sums);
+      multiply_stage_exactly(stage + rows_at, stage + columns_at, sums);
     } else {
-      multiply_stage<T, products>(a_rows, b_rows, sums);
+      multiply_stage<T, products>(stage + rows_at, stage + columns_at, sums);
     }
-    if (next < steps) input.store(left(next));
+    if (next < steps) input.store(filled);
+    stage = stage + Tile::kStageBytes == end ? memory : stage + Tile::kStageBytes;
+    filled = filled + Tile::kStageBytes == end ? memory : filled + Tile::kStageBytes;
   }
 
-  float* const tile = reinterpret_cast<float*>(memory);
-  unsigned char* const scratch = memory + Tile::kEpilogueBytes;
-  const int down = phase * a.tiles_down + place.down;
+  const PassMemory work{reinterpret_cast<float*>(memory), reinterpret_cast<float*>(memory + Tile::kBiasAt),
+                        rows.outputs};
+  double* const totals = reinterpret_cast<double*>(memory + Tile::kSumsAt);
+  const int tile = phase * a.tiles_down + place.down;
 #pragma unroll 1
   for (int pass = 0; pass < Tile::kColumns / Tile::kPassColumns; ++pass) {
     const int first = first_column + pass * Tile::kPassColumns;
     __syncthreads();  // stages, or the pass before, may still be read
-    stage_sums(sums, pass, tile);
+    stage_sums<T>(a, sums, pass, first, work);
     __syncthreads();
     if (a.whole_stores) {
-      store_pieces<T, Tile>(a, rows, first, tile);
+      store_pieces<T, Tile>(a, first, work);
     } else {
-      store_numbers<T, Tile>(a, rows, first, tile);
+      store_numbers<T, Tile>(a, first, work);
     }
     if (a.mean != nullptr)
-      write_tile_moments<T, Tile>(a, rows, first, tile, down, reinterpret_cast<float*>(scratch));
+      write_tile_moments<T, Tile>(a, first, work, tile, reinterpret_cast<float*>(totals));
   }
   if (a.mean == nullptr) return;
-  const int tiles = a.tiles_down * a.shape.phases(0) * a.shape.phases(1);
   const MomentsPlan plan{a.partial,
                          a.groups,
                          a.counters + place.across * (a.group_count + 1),
-                         tiles,
+                         a.tiles_down * a.shape.phases(0) * a.shape.phases(1),
                          a.group_tiles,
                          a.group_count,
                          a.shape.out_channels,
                          a.mean,
                          a.var};
-  finish_moments<Tile::kThreads, Tile::kPassColumns, Tile::kColumns>(plan, down, first_column,
-                                                                     reinterpret_cast<double*>(scratch));
+  finish_moments<Tile::kThreads, Tile::kPassColumns, Tile::kColumns>(plan, tile, first_column, totals);
 }
 
 template <class T, Products products, class Tile, class Input>

@@ -52,9 +52,12 @@ struct AffineActConvPackArguments {
   Convolution shape;
   ElementType weight_type;  // `type`, or kFloat, which is rounded to `type`
   const void* weight;
-  int64_t
-      stride[4];  // in elements: of the output channel, the input channel, the kernel's row and its column
-  void* packed;   // fastgan_cuda_affine_act_conv_packed_bytes, aligned to 16
+  // In elements: of the output channel, the input channel, the kernel's row and its column.
+  int64_t stride[4];
+  void* packed;  // fastgan_cuda_affine_act_conv_packed_bytes, aligned to 16
+  // Cleared as well, which saves a launch; nullptr for none.
+  int32_t* counters;
+  int64_t counter_count;
 };
 
 }  // namespace fastgan::cuda
@@ -68,7 +71,7 @@ const char* fastgan_cuda_affine_act_conv_pack(const fastgan::cuda::AffineActConv
 
 // Sizes, from what the arguments say other than pointers (mean counts as wanted where it is not nullptr).
 // Those of scratch memory are 0 without statistics. What is scratch in one launch may be so in the next on
-// the same stream; counters are best shared among launches of one stream, and cleared once.
+// the same stream.
 int64_t fastgan_cuda_affine_act_conv_packed_bytes(fastgan::ElementType type,
                                                   const fastgan::Convolution* shape);
 int64_t fastgan_cuda_affine_act_conv_workspace(const fastgan::cuda::AffineActConvArguments* arguments);

@@ -5,8 +5,6 @@
 // moments are taken by columns.
 #pragma once
 
-#include <type_traits>
-
 #include "common/pixel.h"
 #include "cuda/affine_act_conv_products.cuh"
 #include "cuda/moments.cuh"
@@ -35,18 +33,22 @@ __device__ inline T finished(const ConvolutionLaunch& a, float y) {
   }
 }
 
-// 4 or 8 pixels in one store.
-template <int count>
-__device__ inline void store_pixels(uint8_t* memory, const uint8_t (&pixels)[count]) {
-  static_assert(count == 4 || count == 8, "one register or two");
-  std::conditional_t<count == 4, uint32_t, uint2> bits;
-  memcpy(&bits, pixels, count);
-  *reinterpret_cast<decltype(bits)*>(memory) = bits;
-}
+// A pass in shared memory.
+struct PassMemory {
+  float* sums;         // [rows][Tile::kPitch]
+  float* bias;         // [columns], zeros without one
+  const int* outputs;  // of each row its pixel, -1 for none
+};
 
-// The sums of one pass to shared memory, by the warps that have them.
-template <class Tile>
-__device__ inline void stage_sums(const Sums<Tile>& sums, int pass, float* tile) {
+// The bias of one pass, and its sums by the warps that have them, to shared memory. first: the pass's first
+// channel.
+template <class T, class Tile>
+__device__ inline void stage_sums(const ConvolutionLaunch& a, const Sums<Tile>& sums, int pass, int first,
+                                  const PassMemory& to) {
+  if (threadIdx.x < Tile::kPassColumns) {
+    const int channel = first + threadIdx.x;
+    to.bias[threadIdx.x] = channel < a.shape.out_channels ? bias_of<T>(a, channel) : 0.0f;
+  }
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int row = warp / Tile::kWarpsAcross * Tile::kWarpRows + lane / 4;
   const int column = warp % Tile::kWarpsAcross * Tile::kWarpColumns - pass * Tile::kPassColumns;
@@ -62,7 +64,7 @@ __device__ inline void stage_sums(const Sums<Tile>& sums, int pass, float* tile)
         uint64_t bits;
         memcpy(&bits, pair, sizeof bits);
         // volatile, so that the compiler makes one store of it: of two, some would meet the same bank.
-        *reinterpret_cast<volatile uint64_t*>(tile + at) = bits;
+        *reinterpret_cast<volatile uint64_t*>(to.sums + at) = bits;
       }
     }
   }
@@ -71,7 +73,7 @@ __device__ inline void stage_sums(const Sums<Tile>& sums, int pass, float* tile)
 // As many columns of a row of the pass as 16 bytes of output have, from shared memory. Of halves these are
 // two reads; every other four threads do the second one first, so that eight threads meet all banks.
 template <int count>
-__device__ inline void read_sums(const float* at, float (&y)[count]) {
+__device__ inline void read_columns(const float* at, float (&y)[count]) {
   if constexpr (count == 4) {
     const Pack<float> all = load_16(at);
     for (int e = 0; e < 4; ++e) y[e] = all.values[e];
@@ -85,47 +87,43 @@ __device__ inline void read_sums(const float* at, float (&y)[count]) {
   }
 }
 
-// Stores a pass, 16 bytes of maps or as many pixels at a time. first: the pass's first channel.
+// Stores a pass, 16 bytes of maps or as many pixels at a time.
 template <class T, class Tile>
-__device__ inline void store_pieces(const ConvolutionLaunch& a, const Row* rows, int first,
-                                    const float* tile) {
+__device__ inline void store_pieces(const ConvolutionLaunch& a, int first, const PassMemory& pass) {
   constexpr int kCount = 16 / sizeof(T), kAcross = Tile::kPassColumns / kCount;
   constexpr int kDown = Tile::kThreads / kAcross;
   const int column = threadIdx.x % kAcross * kCount, channel = first + column;
-  const bool there = channel < a.shape.out_channels;
   float bias[kCount];
-  for (int e = 0; e < kCount; ++e) bias[e] = there ? bias_of<T>(a, channel + e) : 0.0f;
+  read_columns(pass.bias + column, bias);
   for (int row = threadIdx.x / kAcross; row < Tile::kRows; row += kDown) {
     float y[kCount];
-    read_sums(tile + row * Tile::kPitch + column, y);
-    const int out = rows[row].out;
-    if (!there || out < 0) continue;
+    read_columns(pass.sums + row * Tile::kPitch + column, y);
+    const int out = pass.outputs[row];
+    if (channel >= a.shape.out_channels || out < 0) continue;
     const int64_t at = static_cast<int64_t>(out) * a.shape.out_channels + channel;
     Pack<T> stored;
     for (int e = 0; e < kCount; ++e) stored.values[e] = finished<T>(a, y[e] + bias[e]);
     if (a.pixels) {
-      uint8_t pixels[kCount];
-      for (int e = 0; e < kCount; ++e) pixels[e] = to_pixel(to_compute(stored.values[e]));
-      store_pixels<kCount>(static_cast<uint8_t*>(a.output) + at, pixels);
+      Pack<uint8_t, kCount> pixels;
+      for (int e = 0; e < kCount; ++e) pixels.values[e] = to_pixel(to_compute(stored.values[e]));
+      store_pack(static_cast<uint8_t*>(a.output) + at, pixels);
     } else {
       store_16(static_cast<T*>(a.output) + at, stored);
     }
   }
 }
 
-// The same number by number: neighbours take neighbouring channels.
+// The same number by number: neighbours take neighbouring channels, of four rows where there are up to 8.
 template <class T, class Tile>
-__device__ inline void store_numbers(const ConvolutionLaunch& a, const Row* rows, int first,
-                                     const float* tile) {
-  const int column = threadIdx.x % Tile::kPassColumns, channel = first + column;
-  if (channel >= a.shape.out_channels) return;
-  const float bias = bias_of<T>(a, channel);
-  for (int row = threadIdx.x / Tile::kPassColumns; row < Tile::kRows;
-       row += Tile::kThreads / Tile::kPassColumns) {
-    const int out = rows[row].out;
+__device__ inline void store_numbers(const ConvolutionLaunch& a, int first, const PassMemory& pass) {
+  const int left = a.shape.out_channels - first, across = left <= 8 ? 8 : Tile::kPassColumns;
+  const int column = threadIdx.x % across;
+  if (column >= left) return;
+  for (int row = threadIdx.x / across; row < Tile::kRows; row += Tile::kThreads / across) {
+    const int out = pass.outputs[row];
     if (out < 0) continue;
-    const int64_t at = static_cast<int64_t>(out) * a.shape.out_channels + channel;
-    const T y = finished<T>(a, tile[row * Tile::kPitch + column] + bias);
+    const int64_t at = static_cast<int64_t>(out) * a.shape.out_channels + first + column;
+    const T y = finished<T>(a, pass.sums[row * Tile::kPitch + column] + pass.bias[column]);
     if (a.pixels) {
       static_cast<uint8_t*>(a.output)[at] = to_pixel(to_compute(y));
     } else {
@@ -134,39 +132,38 @@ __device__ inline void store_numbers(const ConvolutionLaunch& a, const Row* rows
   }
 }
 
-// The moments of a pass's columns, of what is stored less bias, to row `row` of the partial ones: the mean
+// The moments of a pass's columns, of what is stored less bias, as row `tile` of the partial ones: the mean
 // first and the squares about it, so that nothing cancels.
 template <class T, class Tile>
-__device__ inline void write_tile_moments(const ConvolutionLaunch& a, const Row* rows, int first,
-                                          const float* tile, int row, float* shared) {
+__device__ inline void write_tile_moments(const ConvolutionLaunch& a, int first, const PassMemory& pass,
+                                          int tile, float* shared) {
   constexpr int kColumns = Tile::kPassColumns, kThreads = Tile::kThreads, kParts = kThreads / kColumns;
   const int column = threadIdx.x % kColumns, channel = first + column;
-  const bool there = channel < a.shape.out_channels;
-  const float bias = there ? bias_of<T>(a, channel) : 0.0f;
-  const auto value = [&](int r) {
-    return to_compute(rounded<T>(tile[r * Tile::kPitch + column] + bias)) - bias;
+  const float bias = pass.bias[column];
+  const auto value = [&](int row) {
+    return to_compute(rounded<T>(pass.sums[row * Tile::kPitch + column] + bias)) - bias;
   };
   float count = 0, sum = 0;
-  for (int r = threadIdx.x / kColumns; r < Tile::kRows; r += kParts) {
-    if (rows[r].out < 0) continue;
+  for (int row = threadIdx.x / kColumns; row < Tile::kRows; row += kParts) {
+    if (pass.outputs[row] < 0) continue;
     count += 1;
-    sum += value(r);
+    sum += value(row);
   }
   count = sum_of_parts<kThreads, kColumns>(count, shared);
   sum = sum_of_parts<kThreads, kColumns>(sum, shared);
   const float per_row = count > 0 ? count : 1.0f, mean = sum / per_row;
   float gaps = 0, squares = 0;
-  for (int r = threadIdx.x / kColumns; r < Tile::kRows; r += kParts) {
-    if (rows[r].out < 0) continue;
-    const float gap = value(r) - mean;
+  for (int row = threadIdx.x / kColumns; row < Tile::kRows; row += kParts) {
+    if (pass.outputs[row] < 0) continue;
+    const float gap = value(row) - mean;
     gaps += gap;
     squares += gap * gap;
   }
   gaps = sum_of_parts<kThreads, kColumns>(gaps, shared);
   squares = sum_of_parts<kThreads, kColumns>(squares, shared);
   const float rest = gaps / per_row;
-  if (there && threadIdx.x < kColumns)
-    write_moments(a.partial, row, a.shape.out_channels, channel,
+  if (channel < a.shape.out_channels && threadIdx.x < kColumns)
+    write_moments(a.partial, tile, a.shape.out_channels, channel,
                   {count, mean, rest, squares - count * rest * rest});
 }
 

@@ -30,16 +30,16 @@ __device__ inline void multiply(float (&sums)[4], const uint32_t (&a)[4], const 
 template <class T, Products products, class Tile>
 __device__ inline void multiply_stage(const unsigned char* a, const unsigned char* b, Sums<Tile>& sums) {
   const int lane = threadIdx.x % 32;
+  const int at_a = swizzled(lane % 16, lane / 16), at_b = swizzled(lane % 8, lane / 8);
   uint32_t right[Sums<Tile>::kAcross][kPieces];
 #pragma unroll
-  for (int j = 0; j < Sums<Tile>::kAcross; ++j)
-    load_matrices(right[j], b + swizzled(8 * j + lane % 8, lane / 8));
+  for (int j = 0; j < Sums<Tile>::kAcross; ++j) load_matrices(right[j], b + at_b + 8 * kRowBytes * j);
 #pragma unroll
   for (int pair = 0; pair < kPieces / 2; ++pair) {
 #pragma unroll
     for (int i = 0; i < Sums<Tile>::kDown; ++i) {
       uint32_t left[4];
-      load_matrices(left, a + swizzled(16 * i + lane % 16, 2 * pair + lane / 16));
+      load_matrices(left, a + (at_a ^ 2 * kPieceBytes * pair) + 16 * kRowBytes * i);
 #pragma unroll
       for (int j = 0; j < Sums<Tile>::kAcross; ++j)
         multiply<T, products>(sums.values[i][j], left, {right[j][2 * pair], right[j][2 * pair + 1]});
@@ -54,17 +54,18 @@ __device__ inline void multiply_stage_exactly(const unsigned char* a, const unsi
   const int lane = threadIdx.x % 32;
 #pragma unroll 1
   for (int piece = 0; piece < kPieces; ++piece) {
+    const int at_a = swizzled(lane / 4, piece);
+    const int at_b[2] = {swizzled(2 * (lane % 4), piece), swizzled(2 * (lane % 4) + 1, piece)};
     Pack<float> right[Sums<Tile>::kAcross][2];
 #pragma unroll
     for (int j = 0; j < Sums<Tile>::kAcross; ++j) {
 #pragma unroll
       for (int c = 0; c < 2; ++c)
-        right[j][c] =
-            load_16(reinterpret_cast<const float*>(b + swizzled(8 * j + 2 * (lane % 4) + c, piece)));
+        right[j][c] = load_16(reinterpret_cast<const float*>(b + at_b[c] + 8 * kRowBytes * j));
     }
 #pragma unroll
     for (int r = 0; r < 2 * Sums<Tile>::kDown; ++r) {
-      const Pack<float> left = load_16(reinterpret_cast<const float*>(a + swizzled(8 * r + lane / 4, piece)));
+      const Pack<float> left = load_16(reinterpret_cast<const float*>(a + at_a + 8 * kRowBytes * r));
 #pragma unroll
       for (int j = 0; j < Sums<Tile>::kAcross; ++j) {
 #pragma unroll

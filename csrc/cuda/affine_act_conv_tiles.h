@@ -20,14 +20,16 @@ struct Tile {
   static constexpr int kPassColumns = columns < 64 ? columns : 64;
   static constexpr int kPitch = columns < 64 ? columns : kPassColumns + 8;
   static constexpr int kEpilogueBytes = rows * kPitch * 4;
-  // What statistics sum up in, behind the epilogue's tile.
-  static constexpr int kSumBytes = kThreads * 8 + 16;
+  // Behind its tile: the bias of a pass, and what statistics sum up in.
+  static constexpr int kBiasAt = kEpilogueBytes;
+  static constexpr int kSumsAt = kBiasAt + kPassColumns * 4;
+  static constexpr int kEpilogueEnd = kSumsAt + kThreads * 8 + 16;
   static constexpr int kWorkBytes =
-      kStages * kStageBytes > kEpilogueBytes + kSumBytes ? kStages * kStageBytes : kEpilogueBytes + kSumBytes;
-  // Behind it: for each row where it reads and writes, which row of scale and shift it takes, and these.
-  static constexpr int kRowsAt = kWorkBytes;
-  static constexpr int kVectorsAt = kRowsAt + rows * 16;
-  static constexpr int kSlotsAt = (kVectorsAt + rows * 4 + 127) / 128 * 128;
+      kStages * kStageBytes > kEpilogueEnd ? kStages * kStageBytes : kEpilogueEnd;
+  // Behind both: for each row where it reads and where it writes, and rows of scale and shift.
+  static constexpr int kInputsAt = kWorkBytes;
+  static constexpr int kOutputsAt = kInputsAt + rows * 16;
+  static constexpr int kSlotsAt = (kOutputsAt + rows * 4 + 127) / 128 * 128;
 };
 
 // For many outputs of many channels and of up to 64; for few outputs, and wherever channels are read one by

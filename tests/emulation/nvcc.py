@@ -1,6 +1,7 @@
 """Compiles CUDA sources to PTX and machine code for one target, without a GPU and at most once.
 
-Results are kept by content: of the source, of every header under csrc/common and csrc/cuda, and of the command.
+Results are kept by content: of the source csrc/cuda/<name>.cu, of every header of this csrc's common and cuda, and of
+the command.
 """
 
 import hashlib
@@ -14,9 +15,8 @@ from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
-_CSRC = _ROOT / "csrc"
 _HOMES = (Path("/usr/local/cuda"), *sorted(Path("/usr/local").glob("cuda-*"))[::-1])
-_FLAGS = ("-std=c++17", "-O3", "-lineinfo", f"-I{_CSRC}")
+_FLAGS = ("-std=c++17", "-O3", "-lineinfo")
 _HEADERS = ("common/*.h", "cuda/*.h", "cuda/*.cuh")
 _USAGE = re.compile(
     r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
@@ -63,14 +63,15 @@ def find_nvcc() -> Path | None:
 def compile_source(source: Path, target: str) -> Compiled:
     """RuntimeError with nvcc's words where it does not compile."""
     nvcc = find_nvcc()
+    csrc = source.resolve().parents[1]
     command = [str(nvcc), *_FLAGS, f"-arch={target}"]
     parts = [" ".join(command), _run([str(nvcc), "--version"])]
-    files = [source, *sorted(path for pattern in _HEADERS for path in _CSRC.glob(pattern))]
+    files = [source, *sorted(path for pattern in _HEADERS for path in csrc.glob(pattern))]
     parts += [path.read_text() for path in files]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     folder = _cache_folder() / key
     if not folder.is_dir():
-        _compile_into(folder, command, nvcc.with_name("ptxas"), source, target)
+        _compile_into(folder, [*command, f"-I{csrc}"], nvcc.with_name("ptxas"), source, target)
     ptx, log = (folder / "ptx").read_text(), (folder / "log").read_text()
     entries = re.findall(r"\.entry\s+([\w$]+)", ptx)
     usage = {

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import torch
 from support.chain_cases import ROWS
+from support.chain_rows import DTYPES
 from torch import Tensor
 
 from fastgan.reference import affine_act as pointwise
 from fastgan.reference import batch_norm_affine as vectors
 
-from .chain_launches import DTYPES, KERNELS, Kernels
+from .chain_launches import KERNELS, Kernels
 from .chain_table import BatchNormRow, PassRow
 
 SLOPE = 0.2

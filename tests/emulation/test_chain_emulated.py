@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.chain_rows import case_of, with_wide_parameters
 from support.tolerances import assert_as_good_as
 
 from .chain_table import BATCH_NORMS, NVIDIA, PASSES, ROWS
@@ -37,9 +38,9 @@ def _copied_by_16(found) -> float:
 def test_convolutions(rig, row, target):
     ours, found = rig.budgets.examine(rig.cases.CHAIN[row.configuration], target)
     launches = rig.chain_launches
-    case = launches.case_of(row)
+    case = case_of(row)
     if row.wide_weight:
-        _, case = launches.with_wide_parameters(case)
+        _, case = with_wide_parameters(case)
     up = launches.upstream(case, row.uses) if row.parts else None
     stock, exact = launches.defined(case, up, row.precision == "tf32"), launches.defined(case.to(torch.float64), up)
     _compare(ours._asdict(), stock._asdict(), exact._asdict())
