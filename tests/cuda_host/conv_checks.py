@@ -94,6 +94,12 @@ def phases_without_taps(subject: Subject) -> None:
 
 
 @check
+def phases_of_different_sizes(subject: Subject) -> None:
+    """13 x 17 outputs by threes."""
+    right(subject, row("conv_transpose2d 5x5s3 fp16"))
+
+
+@check
 def few_rows_of_many_samples(subject: Subject) -> None:
     """More rows of scale and shift than shared memory holds."""
     right(subject, row("conv2d rows of numbers fp16"))

@@ -164,7 +164,7 @@ SHIM = (
         "schedule.h",
         "return number_ != 0 && number_ % 2 == 0;",
         "return false;",
-        "missing_second_barrier",
+        "missing_barrier_after_zero",
     ),
     Mutant(
         "every address is aligned",

@@ -65,7 +65,13 @@ MUTANTS = (
         "(phase + padding - lowest) / stride",
         "transposed",
     ),
-    Mutant("rows past the image", _OPERANDS, "m < a.rows && out_h < shape.out_size[0] && ", "m < a.rows && ", "images"),
+    Mutant(
+        "rows past the image",
+        _OPERANDS,
+        "m < a.rows && out_h < shape.out_size[0] && ",
+        "m < a.rows && ",
+        "phases_of_different_sizes",
+    ),
     Mutant("rows past the last sample", _OPERANDS, "there = m < a.rows && ", "there = ", "transposed"),
     Mutant("columns of y past the last", _EPILOGUE, _PIECE_MASK, "if (out < 0) continue;", "transposed"),
     Mutant(
