@@ -11,8 +11,8 @@ VENV := $(or $(ACTIVE),.venv)
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.fastgan-environment
 NATIVE := $(VENV)/.fastgan-native
-NATIVE_SOURCES := setup.py $(shell find csrc -type f)
-CXX_SOURCES := $(shell find csrc tests/cpu_program -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+NATIVE_SOURCES := setup.py fastgan/include/fastgan.h $(shell find csrc -type f)
+CXX_SOURCES := $(shell find csrc fastgan/include examples tests/cpu_program tests/c_api_program -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 PROGRAM := build/cpu_program
 BUILD_PROGRAM = $(PYTHON) tests/cpu_program/build.py
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -g1
@@ -103,7 +103,9 @@ bench-micro: dev  ## time the smallest pieces (pytest-benchmark)
 	$(BIN)/python -m pytest bench/micro --benchmark-sort=name
 
 clean:  ## remove what was built, the environment included; runs stay
-	rm -rf build dist *.egg-info .ruff_cache .hypothesis .benchmarks fastgan/_ops*.so fastgan/_C*.so fastgan/_build.json
+	rm -rf build dist *.egg-info .ruff_cache .hypothesis .benchmarks fastgan/_ops*.so fastgan/_C*.so fastgan/lib fastgan/_build.json
 	find fastgan kernels bench tests -name __pycache__ -exec rm -rf {} +
 	rm -f $(ENVIRONMENT) $(NATIVE)
 	$(if $(ACTIVE),,rm -rf .venv)
+
+include csrc/c_api/library.mk
