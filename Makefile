@@ -14,6 +14,7 @@ NATIVE := $(VENV)/.fastgan-native
 NATIVE_SOURCES := setup.py fastgan/include/fastgan.h $(shell find csrc -type f)
 CXX_SOURCES := $(shell find csrc fastgan/include examples tests/cpu_program tests/c_api_program -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 PROGRAM := build/cpu_program
+C_API_PLANS := build/c_api_plans
 BUILD_PROGRAM = $(PYTHON) tests/cpu_program/build.py
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -g1
 AARCH64 ?= aarch64-linux-gnu
@@ -62,9 +63,11 @@ test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: ev
 test-emulation-full: dev  ## the same and the long cases
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile --durations 10
 
-test-asan:  ## the CPU kernels on guarded memory under AddressSanitizer and UBSan
+test-asan: $(C_API_PLANS)  ## the CPU kernels, on guarded memory, and the C API under AddressSanitizer and UBSan
 	$(BUILD_PROGRAM) $(PROGRAM)/asan -- -O1 $(SANITIZERS)
 	$(PROGRAM)/asan/cpu_program
+	$(BUILD_PROGRAM) $(PROGRAM)/asan --program c_api_program -- -O1 $(SANITIZERS)
+	$(PROGRAM)/asan/c_api_program $(C_API_PLANS)/*.safetensors
 
 # libstdc++ is loaded with the sanitizer, which otherwise does not find what Python alone does not link. Tests of
 # threads are left out: they take most of the time, and test-tsan looks closer.
@@ -74,9 +77,16 @@ test-asan-torch: dev  ## the native operators' tests, through torch, under Addre
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
 		PYTHONPATH=$(CURDIR)/build/asan/lib $(BIN)/pytest tests/native -k "not threads" --ignore tests/native/test_cpu_program.py
 
-test-tsan:  ## the CPU kernels on guarded memory under ThreadSanitizer
+test-tsan: $(C_API_PLANS)  ## the CPU kernels, on guarded memory, and the C API under ThreadSanitizer
 	$(BUILD_PROGRAM) $(PROGRAM)/tsan -- -O1 -g1 -fsanitize=thread
 	$(PROGRAM)/tsan/cpu_program --quick
+	$(BUILD_PROGRAM) $(PROGRAM)/tsan --program c_api_program -- -O1 -g1 -fsanitize=thread
+	$(PROGRAM)/tsan/c_api_program --only threads $(C_API_PLANS)/*.safetensors
+
+# What `fastgan export` writes, for the C API to read.
+$(C_API_PLANS): $(NATIVE) tests/c_api/write_plans.py tests/c_api/plans.py $(wildcard fastgan/frozen/*.py)
+	$(BIN)/python tests/c_api/write_plans.py $@
+	@touch $@
 
 test-aarch64:  ## the baseline kernels on an emulated aarch64, and whether they became vector instructions
 	@command -v $(AARCH64)-g++ >/dev/null && command -v $(AARCH64)-objdump >/dev/null && command -v $(QEMU) >/dev/null || { \

@@ -44,6 +44,18 @@ def test_the_header_is_clean(compiler, options, need):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_example_of_the_docs_compiles(compiler):
+    (block,) = re.findall(r"```c\n(.*?)```", (ROOT / "docs/c-api.md").read_text(), re.DOTALL)
+    include, body = block.split("\n\n", 1)
+    standard = "#include <stdio.h>\n#include <stdlib.h>\n"
+    text = (
+        f"{include}\n{standard}int main(void) {{ const uint64_t seed = 0;\n{body}free(pixels), free(z); return 0; }}\n"
+    )
+    command = [compiler, "-std=c99", "-x", "c", *STRICT, *flags("--cflags"), "-fsyntax-only", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_library_shows_the_header_and_nothing_else(library, need):
     need(None if shutil.which("nm") else "there is no nm", "binutils")
     lines = said("nm", "-D", "--defined-only", str(LIBRARY)).splitlines()

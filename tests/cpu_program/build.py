@@ -1,6 +1,8 @@
-"""Builds the CPU test program from csrc/cpu and this folder, with the flags that setup.py builds the kernels with.
+"""Builds a test program from csrc and its folder, with the flags that setup.py builds csrc with.
 
-    python tests/cpu_program/build.py build/cpu_program/native [--cxx CXX] [--jobs N] [-- EXTRA FLAGS]
+    python tests/cpu_program/build.py build/cpu_program/native [--program NAME] [--cxx CXX] [--jobs N] [-- EXTRA FLAGS]
+
+cpu_program, this folder, has all of csrc/cpu; c_api_program, beside it, the library of the C API.
 
 Only what is older than its sources is compiled again. Prints the program's path. Needs a C++17 compiler and the
 standard library alone: neither torch nor setuptools.
@@ -16,13 +18,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+TESTS = Path(__file__).resolve().parents[1]
+ROOT = TESTS.parent
+SOURCES = {"cpu_program": "CPU_SOURCES", "c_api_program": "C_API_SOURCES"}
 
 
 def build_settings() -> dict:
-    """CPU_SOURCES, FUSED_SOURCES and CXX_FLAGS of setup.py, which cannot be imported without building."""
-    wanted = {"CPU_SOURCES", "FUSED_SOURCES", "CXX_FLAGS"}
+    """The lists of sources and CXX_FLAGS of setup.py, which cannot be imported without building."""
+    wanted = {*SOURCES.values(), "FUSED_SOURCES", "CXX_FLAGS"}
     assignments = [
         node
         for node in ast.parse((ROOT / "setup.py").read_text()).body
@@ -33,9 +36,9 @@ def build_settings() -> dict:
     return settings
 
 
-def sources() -> list[Path]:
-    kernels = [*build_settings()["CPU_SOURCES"], "csrc/cpu/noise.cpp"]
-    return [*(ROOT / source for source in kernels), *sorted(HERE.glob("*.cpp"))]
+def sources(program: str) -> list[Path]:
+    tested = dict.fromkeys([*build_settings()[SOURCES[program]], "csrc/cpu/noise.cpp"])
+    return [*(ROOT / source for source in tested), *sorted((TESTS / program).glob("*.cpp"))]
 
 
 def flags_of(source: Path, extra: list[str]) -> list[str]:
@@ -43,7 +46,7 @@ def flags_of(source: Path, extra: list[str]) -> list[str]:
     flags = [flag for flag in settings["CXX_FLAGS"] if flag != "-Icsrc"]
     if str(source.relative_to(ROOT)) in settings["FUSED_SOURCES"]:
         flags.append("-ffp-contract=fast")
-    return [*flags, f"-I{ROOT / 'csrc'}", "-pthread", *extra]
+    return [*flags, f"-I{ROOT / 'csrc'}", f"-I{ROOT / 'fastgan/include'}", "-pthread", *extra]
 
 
 def is_current(target: Path, command: str) -> bool:
@@ -56,6 +59,9 @@ def is_current(target: Path, command: str) -> bool:
 
 
 def compile_source(source: Path, folder: Path, cxx: list[str], extra: list[str]) -> Path:
+    if source.is_relative_to(TESTS):  # both programs have a main
+        folder = folder / f"{source.parent.name}_objects"
+        folder.mkdir(exist_ok=True)
     target = folder / (source.stem + ".o")
     depends = ["-MMD", "-MF", str(target.with_suffix(".d"))]
     command = [*cxx, *flags_of(source, extra), *depends, "-c", str(source), "-o", str(target)]
@@ -72,12 +78,12 @@ def run(command: list[str]) -> None:
         raise SystemExit(f"this command failed: {shlex.join(command)}")
 
 
-def build(folder: Path, cxx: list[str], jobs: int, extra: list[str]) -> Path:
-    """The path of the program, linked in `folder`."""
+def build(name: str, folder: Path, cxx: list[str], jobs: int, extra: list[str]) -> Path:
+    """The path of the program `name`, linked in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        objects = list(pool.map(lambda source: compile_source(source, folder, cxx, extra), sources()))
-    program = folder / "cpu_program"
+        objects = list(pool.map(lambda source: compile_source(source, folder, cxx, extra), sources(name)))
+    program = folder / name
     if not program.is_file() or any(o.stat().st_mtime > program.stat().st_mtime for o in objects):
         run([*cxx, "-pthread", *extra, *map(str, objects), "-o", str(program)])
     return program
@@ -87,10 +93,12 @@ def main() -> None:
     ours, _, extra = " ".join(map(shlex.quote, sys.argv[1:])).partition(" -- ")
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where objects and the program go")
+    parser.add_argument("--program", choices=SOURCES, default="cpu_program", help="which program")
     parser.add_argument("--cxx", default=os.environ.get("CXX") or "c++", help="the compiler")
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1))
     options = parser.parse_args(shlex.split(ours))
-    program = build(options.folder.resolve(), shlex.split(options.cxx), options.jobs, shlex.split(extra))
+    folder, cxx = options.folder.resolve(), shlex.split(options.cxx)
+    program = build(options.program, folder, cxx, options.jobs, shlex.split(extra))
     sys.stdout.write(f"{program}\n")
 
 
