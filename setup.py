@@ -1,4 +1,4 @@
-"""The only build logic: decides what can be built here, compiles it, and records what was built and why.
+"""What is built: decides what can be here, compiles it, and records what was built and why (docs/building.md).
 
 Three shared objects come out, next to the Python files:
   fastgan/_ops*.so           the operators, against LibTorch's stable ABI (one binary for every torch >= 2.11);
@@ -8,13 +8,12 @@ Switches (docs/configuration.md): FASTGAN_BUILD=auto|none|cpu|cuda, FASTGAN_CUDA
 CUDA_HOME.
 """
 
-import importlib.metadata
+import functools
 import importlib.util
 import json
 import os
+import platform
 import re
-import shlex
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -27,13 +26,17 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))  # what builds a project need not have its folder on the path
+
+from building.objects import Job, Object, Objects, run  # noqa: E402
+from building.tools import Toolkit, find_compiler, find_cuda, find_torch  # noqa: E402
+
 PACKAGES = [
     *find_packages(include=["fastgan", "fastgan.*"]),
     "fastgan.kernels",
     *("fastgan." + name for name in find_packages(include=["bench", "bench.*"])),
 ]
 
-TORCH_MINIMUM = (2, 11)
 TORCH_TARGET_VERSION = "0x020b000000000000"
 DEFAULT_CUDA_ARCHS = "80;86;89;90;100;120"
 
@@ -70,11 +73,20 @@ CPU_SOURCES = [
 ]
 # Sums of products, which FMA is for; in the default ones where the baseline has it, as on aarch64 and not on x86-64.
 FUSED_SOURCES = [s for s in CPU_SOURCES if re.search(r"/affine_act_conv\w*_(default|avx2|avx512)\.cpp$", s)]
-CUDA_SOURCES = ["csrc/cuda/gan_loss.cu"]
+CUDA_SOURCES = [
+    "csrc/cuda/affine_act_conv.cu",
+    "csrc/cuda/affine_act_conv_bfloat16.cu",
+    "csrc/cuda/affine_act_conv_exact.cu",
+    "csrc/cuda/affine_act_conv_half.cu",
+    "csrc/cuda/affine_act_conv_tf32.cu",
+    "csrc/cuda/affine_act.cu",
+    "csrc/cuda/gan_loss.cu",
+]
 TORCH_SOURCES = [
     "csrc/torch/library.cpp",
     "csrc/torch/affine_act.cpp",
     "csrc/torch/affine_act_conv.cpp",
+    "csrc/torch/affine_act_conv_cuda.cpp",
     "csrc/torch/channel_statistics.cpp",
     "csrc/torch/frozen_generator.cpp",
     "csrc/torch/gan_loss.cpp",
@@ -144,8 +156,7 @@ class Plan:
     cxx: tuple[str, ...]
     torch: Path | None
     torch_version: str
-    cuda_home: Path | None
-    cuda_version: str
+    toolkit: Toolkit | None
     archs: tuple[str, ...]
     reasons: dict[str, str]
 
@@ -158,54 +169,12 @@ class Plan:
         return "cuda" not in self.reasons
 
     @property
+    def cuda_version(self) -> str:
+        return self.toolkit.version if self.toolkit else ""
+
+    @property
     def host(self) -> bool:
         return self.cpu and "host" not in self.reasons
-
-
-def find_compiler() -> tuple[tuple[str, ...], str]:
-    """The command of a C++17 compiler that works, or () and why there is none."""
-    named = os.environ.get("CXX")
-    candidates = [shlex.split(named)] if named else [["c++"], ["g++"], ["clang++"]]
-    for command in candidates:
-        if shutil.which(command[0]) is None:
-            continue
-        probe = [*command, "-std=c++17", "-fsyntax-only", "-x", "c++", "-"]
-        done = subprocess.run(probe, input="#include <vector>\n", capture_output=True, text=True)
-        if done.returncode == 0:
-            return tuple(command), ""
-    tried = named or "c++, g++, clang++"
-    return (), f"no working C++17 compiler was found (tried {tried})"
-
-
-def find_torch() -> tuple[Path | None, str, str]:
-    """Folder and version of a torch that can be built against, or None, '' and why there is none."""
-    spec = importlib.util.find_spec("torch")
-    if spec is None or spec.origin is None:
-        return None, "", "torch was not visible to the build (build isolation hides an installed one)"
-    version = importlib.metadata.version("torch")
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    if numbers is None or tuple(map(int, numbers.groups())) < TORCH_MINIMUM:
-        return None, "", f"torch {version} is older than {'.'.join(map(str, TORCH_MINIMUM))}"
-    folder = Path(spec.origin).parent
-    if not (folder / "include/torch/csrc/stable/library.h").is_file():
-        return None, "", f"torch {version} came without its C++ headers"
-    return folder, version, ""
-
-
-def find_cuda() -> tuple[Path | None, str, str]:
-    """CUDA_HOME and the version of its nvcc, or None, '' and why there is none. A GPU need not be visible."""
-    named = os.environ.get("CUDA_HOME")
-    homes = [Path(named)] if named else [Path("/usr/local/cuda"), *sorted(Path("/usr/local").glob("cuda-*"))[::-1]]
-    for home in homes:
-        if (home / "bin/nvcc").is_file() and (home / "include/cuda_runtime.h").is_file():
-            try:
-                done = subprocess.run([home / "bin/nvcc", "--version"], capture_output=True, text=True)
-            except OSError as error:
-                return None, "", f"{home}/bin/nvcc does not run: {error}"
-            found = re.search(r"release (\d+\.\d+)", done.stdout)
-            if found:
-                return home, found.group(1), ""
-    return None, "", f"no nvcc was found (looked in {named or '/usr/local/cuda and /usr/local/cuda-*'})"
 
 
 def make_plan() -> Plan:
@@ -213,12 +182,10 @@ def make_plan() -> Plan:
     wanted = os.environ.get("FASTGAN_BUILD", "auto") or "auto"
     if wanted not in ("auto", "none", "cpu", "cuda"):
         raise SystemExit(f"FASTGAN_BUILD must be one of auto, none, cpu, cuda, got {wanted!r}")
-    archs = tuple(a for a in re.split(r"[;, ]+", os.environ.get("FASTGAN_CUDA_ARCHS", "") or DEFAULT_CUDA_ARCHS) if a)
-    if bad := [a for a in archs if not re.fullmatch(r"\d{2,3}[af]?", a)]:
-        raise SystemExit(f"FASTGAN_CUDA_ARCHS must list compute capabilities like 80;90, got {bad[0]!r}")
+    asked_archs = listed_archs(os.environ.get("FASTGAN_CUDA_ARCHS", ""))
     if wanted == "none":
         asked = "FASTGAN_BUILD=none asked for a pure Python install"
-        return Plan((), None, "", None, "", (), {"cpu": asked, "cuda": asked})
+        return Plan((), None, "", None, (), {"cpu": asked, "cuda": asked})
 
     cxx, no_cxx = find_compiler()
     torch, torch_version, no_torch = find_torch()
@@ -229,18 +196,33 @@ def make_plan() -> Plan:
         reasons["cpu"] = f"the native part is built on Linux only, not on {sys.platform}"
     elif no_cxx or no_torch:
         reasons["cpu"] = "; ".join(filter(None, (no_cxx, no_torch)))
-    home, cuda_version = None, ""
+    toolkit = None
     if "cpu" in reasons:
         reasons["cuda"] = reasons["cpu"]
     elif wanted == "cpu":
         reasons["cuda"] = "FASTGAN_BUILD=cpu asked for the CPU part alone"
     else:
-        home, cuda_version, no_cuda = find_cuda()
+        toolkit, no_cuda = find_cuda()
         if no_cuda:
             reasons["cuda"] = no_cuda
+    archs = archs_of(toolkit, asked_archs) if toolkit else ()
+    if toolkit and not archs:
+        reasons["cuda"] = f"nvcc {toolkit.version} compiles for none of {DEFAULT_CUDA_ARCHS}"
     if wanted in reasons:
         raise SystemExit(f"FASTGAN_BUILD={wanted} cannot be satisfied: {reasons[wanted]}")
-    return Plan(cxx, torch, torch_version, home, cuda_version, archs if home else (), reasons)
+    return Plan(cxx, torch, torch_version, toolkit, archs, reasons)
+
+
+def listed_archs(text: str) -> tuple[str, ...]:
+    archs = tuple(filter(None, re.split(r"[;, ]+", text)))
+    if bad := [a for a in archs if not re.fullmatch(r"\d{2,3}[af]?", a)]:
+        raise SystemExit(f"FASTGAN_CUDA_ARCHS must list compute capabilities like 80;90, got {bad[0]!r}")
+    return archs
+
+
+def archs_of(toolkit: Toolkit, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """The architectures asked for, whatever nvcc will say; else those of DEFAULT_CUDA_ARCHS that it knows."""
+    return asked or tuple(arch for arch in listed_archs(DEFAULT_CUDA_ARCHS) if arch in toolkit.codes)
 
 
 def version_of(command: list[str]) -> str:
@@ -278,33 +260,11 @@ class BuildPython(build_py):
 
 
 class BuildNative(build_ext):
-    """Compiles every source of all shared objects in parallel, then links each."""
+    """Compiles what changed of all shared objects, in parallel, then links each."""
 
     def run(self) -> None:
-        self.objects = self.compile_all()
+        self.objects = compile_all()
         super().run()
-
-    def compile_all(self) -> dict[str, Path]:
-        folder = Path(self.build_temp).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        sources = dict.fromkeys(
-            [
-                *CPU_SOURCES,
-                *(CUDA_SOURCES if PLAN.cuda else []),
-                *TORCH_SOURCES,
-                *C_API_SOURCES,
-                *(HOST_SOURCES if PLAN.host else []),
-            ]
-        )
-        objects = {s: folder / (s.replace("/", "_") + ".o") for s in sources}
-        jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
-        # nvcc takes longest: start it first.
-        order = sorted(sources, key=lambda s: not s.endswith(".cu"))
-        with ThreadPoolExecutor(max_workers=jobs) as pool:
-            logs = dict(zip(order, pool.map(lambda s: compile_source(s, objects[s], jobs), order), strict=True))
-        (ROOT / "build").mkdir(exist_ok=True)
-        (ROOT / "build/ptxas.log").write_text("".join(logs[s] for s in order if s.endswith(".cu")))
-        return objects
 
     def get_ext_filename(self, fullname: str) -> str:
         # The C API's library is no module of Python: no suffix with Python's version.
@@ -319,18 +279,36 @@ class BuildNative(build_ext):
     def build_extension(self, ext: Extension) -> None:
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        objects = [str(self.objects[s]) for s in ext.sources]
-        run([*PLAN.cxx, "-shared", "-o", str(target), *objects, *ext.extra_link_args])
+        objects = [str(self.objects[s].path) for s in ext.sources]
+        run([*PLAN.cxx, "-shared", "-o", str(target), *objects, *ext.extra_link_args], ROOT, log)
 
 
-def compile_source(source: str, target: Path, jobs: int) -> str:
-    """Compile one source file; returns what the compiler said."""
+def compile_all() -> dict[str, Object]:
+    """The object of every source. They are kept in build/objects of the repository, whatever builds it."""
+    cuda = CUDA_SOURCES if PLAN.cuda else []
+    host = HOST_SOURCES if PLAN.host else []
+    sources = dict.fromkeys([*cuda, *CPU_SOURCES, *TORCH_SOURCES, *C_API_SOURCES, *host])
+    store = Objects(ROOT / "build/objects", ROOT, log)
+    # nvcc takes longest: it starts first, and by itself it compiles for several architectures at a time.
+    jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
+    threads = max(1, jobs // max(1, len(cuda)))
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        made = dict(zip(sources, pool.map(lambda s: store.make(job(s, threads)), sources), strict=True))
+    log(f"fastgan: {sum(o.reused for o in made.values())} of {len(made)} objects were there from before")
+    if cuda:
+        (ROOT / "build/ptxas.log").write_text("".join(made[s].said for s in cuda))
+    return made
+
+
+def job(source: str, threads: int) -> Job:
+    """How one source file is compiled."""
     if source.endswith(".cu"):
         last = PLAN.archs[-1]
         codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in PLAN.archs]
         codes.append(f"-gencode=arch=compute_{last},code=compute_{last}")
-        nvcc = [str(PLAN.cuda_home / "bin/nvcc"), *NVCC_FLAGS, "-ccbin", PLAN.cxx[0], "--threads", str(jobs)]
-        return run([*nvcc, *codes, "-c", source, "-o", str(target)])
+        small = ["--compress-mode=size"] if int(PLAN.cuda_version.partition(".")[0]) >= 13 else []
+        nvcc = (str(PLAN.toolkit.nvcc), *NVCC_FLAGS, *small, "-ccbin", PLAN.cxx[0], *codes)
+        return Job(source, nvcc, tools(), ("--threads", str(threads)))
     flags = [*CXX_FLAGS]
     if source in FUSED_SOURCES:
         flags += ["-ffp-contract=fast"]
@@ -342,12 +320,26 @@ def compile_source(source: str, target: Path, jobs: int) -> str:
     if source in HOST_SOURCES:
         flags += ["-isystem", sysconfig.get_path("include"), "-isystem", pybind11_include()]
         flags += [f'-D{name}="{value}"' for name, value in build_macros().items()]
-    return run([*PLAN.cxx, *flags, "-c", source, "-o", str(target)])
+    # The kernels' objects are also those of tests/cpu_program, which knows of no torch.
+    return Job(source, (*PLAN.cxx, *flags), compiler() if source in CPU_SOURCES else tools())
+
+
+@functools.cache
+def compiler() -> str:
+    return version_of([*PLAN.cxx, "--version"])
+
+
+@functools.cache
+def tools() -> str:
+    """Versions whose headers a compiler does not name among the dependencies, and its own."""
+    return "; ".join(
+        [compiler(), f"CUDA {PLAN.cuda_version}", f"torch {PLAN.torch_version}", platform.python_version()]
+    )
 
 
 def build_macros() -> dict[str, str]:
     return {
-        "FASTGAN_COMPILER": version_of([*PLAN.cxx, "--version"]),
+        "FASTGAN_COMPILER": compiler(),
         "FASTGAN_TORCH_VERSION": PLAN.torch_version,
         "FASTGAN_CUDA_VERSION": PLAN.cuda_version,
         "FASTGAN_CUDA_ARCHS": ";".join(PLAN.archs),
@@ -368,27 +360,16 @@ def log(text: str) -> None:
     sys.stderr.flush()
 
 
-def run(command: list[str]) -> str:
-    """Run a compiler in the source folder; SystemExit with its words where it fails."""
-    log(shlex.join(command))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    said = done.stdout + done.stderr
-    if "warning" in said:
-        log(said)
-    if done.returncode != 0:
-        way_out = "set FASTGAN_BUILD=none for a pure Python install, or FASTGAN_BUILD=cpu to leave CUDA out"
-        raise SystemExit(f"{said}\n{command[0]} failed; {way_out}")
-    return said
-
-
 def extensions(plan: Plan) -> list[Extension]:
     if not plan.cpu:
         return []
     torch_libraries = [f"-L{plan.torch / 'lib'}", "-Wl,--no-as-needed", "-lc10", "-ltorch", "-ltorch_cpu"]
-    # The static CUDA runtime, its symbols hidden: the object loads where there is no CUDA at all.
+    # The static CUDA runtime: the object loads where there is no CUDA at all.
     runtime = ["-lcudart_static", "-lrt", "-lpthread", "-ldl"]
-    cuda = [f"-L{plan.cuda_home}/lib64", f"-L{plan.cuda_home}/lib", *runtime] if plan.cuda else []
-    hidden = ["-Wl,--exclude-libs,ALL"]
+    cuda = [f"-L{plan.toolkit.libraries}", *runtime] if plan.cuda else []
+    # Nothing but what Python asks for is seen from outside, the templates of the C++ library neither: one that was
+    # instantiated here must not be the one that another library calls.
+    hidden = ["-Wl,--exclude-libs,ALL", "-Wl,--version-script=building/exports.map"]
     sources = [*CPU_SOURCES, *(CUDA_SOURCES if plan.cuda else []), *TORCH_SOURCES]
     return [
         Extension("fastgan._ops", sources, extra_link_args=[*hidden, *torch_libraries, *cuda], py_limited_api=False),

@@ -177,6 +177,8 @@ def unavailable(backend: str) -> str | None:
     if backend in _ON_CPU:
         return _with_hint(native.ops_missing())
     if backend == "cuda":
+        if native.cuda_on_host():
+            return native.cuda_on_host_missing()
         return _with_hint(native.cuda_missing()) or _no_cuda_device()
     if backend == "triton":
         if not _importable("triton"):
@@ -186,7 +188,8 @@ def unavailable(backend: str) -> str | None:
 
 
 def _why_not_on_device(backend: str, device_type: str) -> str | None:
-    wanted = "cpu" if backend in _ON_CPU or (backend == "triton" and _interpreted()) else "cuda"
+    emulated = {"triton": _interpreted(), "cuda": native.cuda_on_host() is not None}
+    wanted = "cpu" if backend in _ON_CPU or emulated.get(backend) else "cuda"
     if reason := unavailable(backend):
         return reason
     return None if device_type == wanted else f"it takes {wanted.upper()} tensors, got {device_type.upper()} ones"

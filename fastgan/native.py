@@ -7,6 +7,7 @@ pure-Python install is a working one.
 import functools
 import importlib
 import json
+import os
 import sysconfig
 from pathlib import Path
 from types import ModuleType
@@ -48,6 +49,35 @@ def cuda_missing() -> str | None:
     if reason := ops_missing():
         return reason
     return None if build_facts()["cuda"] else build_facts()["reasons"].get("cuda", "CUDA was not built")
+
+
+@functools.cache
+def cuda_on_host() -> str | None:
+    """The library that FASTGAN_CUDA_HOST names: the CUDA operators compiled for the CPU, for tests. None without one.
+
+    As long as there is one, backend cuda takes CPU tensors, and no other ones.
+    """
+    return os.environ.get("FASTGAN_CUDA_HOST") or None
+
+
+@functools.cache
+def cuda_on_host_missing() -> str | None:
+    """Load that library at the first call. None when it is there, else the reason why it is not."""
+    path = cuda_on_host()
+    if path is None:
+        return "FASTGAN_CUDA_HOST names no library"
+    if not Path(path).is_file():
+        return f"FASTGAN_CUDA_HOST must name a library of tests/cuda_host/build.py, got {path!r}, which is no file"
+    try:
+        torch.ops.load_library(path)
+    except OSError as error:
+        return f"FASTGAN_CUDA_HOST={path} does not load in torch {torch.__version__}: {error}"
+    return None
+
+
+def cuda_operators() -> Any:
+    """The namespace of torch.ops that holds the CUDA operators; they must not be missing."""
+    return torch.ops.fastgan_cuda_host if cuda_on_host() else torch.ops.fastgan_C
 
 
 @functools.cache

@@ -133,7 +133,9 @@ def _affine_act_conv_kernel(
         scale = load_rows(scale_ptr, scale_apart, sample, channel, mask_m, mask_c, C, ROWS)
         shift = load_rows(shift_ptr, shift_apart, sample, channel, mask_m, mask_c, C, ROWS)
         z = activated(x, scale, shift, inside, negative_slope, ACTIVATION)
-        w = load_weight(w_ptr, weight_tap, channel, offs_n, mask_k, C, CO, KH * KW, TRANSPOSED, FLAT, BLOCK_K)
+        w = load_weight(
+            w_ptr, weight_tap, channel, offs_n, mask_k, C, CO, KH * KW, TRANSPOSED, FLAT, BLOCK_K, PRECISION
+        )
         acc = multiply_add(z, w.to(x_ptr.dtype.element_ty), acc, PRECISION)
 
     mask = mask_m[:, None] & mask_n[None, :]

@@ -141,7 +141,9 @@ def _affine_act_conv_input_grad_kernel(
             per_count,
             inside & mask_c[None, :],
         )
-        w = load_weight(w_ptr, weight_tap, channel, offs_n, mask_k, C, CO, KH * KW, TRANSPOSED, FLAT, BLOCK_K)
+        w = load_weight(
+            w_ptr, weight_tap, channel, offs_n, mask_k, C, CO, KH * KW, TRANSPOSED, FLAT, BLOCK_K, PRECISION
+        )
         acc = multiply_add(as_maps(dy, gy_ptr, y_ptr), as_maps(w, gy_ptr, y_ptr), acc, PRECISION)
 
     mask = mask_m[:, None] & mask_n[None, :]

@@ -48,7 +48,7 @@ _assumed = ["sm_80"]
 # For each operator and precision ("half", "tf32", "ieee") the classes of shapes and their configurations.
 _FLAT = {
     "flat": Configuration(64, 64, 16, 8, 8, 2, flat=True),
-    "flat_narrow": Configuration(64, 16, 16, 8, 4, 2, flat=True),
+    "flat_narrow": Configuration(64, 16, 32, 8, 4, 2, flat=True),
     "odd": Configuration(64, 64, 16, 8, 8, 2),
     "narrow": Configuration(128, 16, 32, 8, 4, 3),
 }
@@ -56,12 +56,16 @@ _IEEE = _FLAT | {
     "wide": Configuration(64, 64, 16, 8, 4, 3),
     "few": Configuration(64, 64, 16, 8, 4, 3),
     "flat_narrow": Configuration(64, 16, 16, 8, 8, 2, flat=True),
-    "narrow": Configuration(64, 16, 16, 8, 4, 3),
+    "narrow": Configuration(64, 16, 32, 8, 4, 2),
+    "odd": Configuration(32, 64, 16, 8, 4, 2),
 }
 _FORWARD = _FLAT | {"wide": Configuration(128, 128, 32, 8, 8, 3), "few": Configuration(64, 64, 32, 8, 4, 3)}
+_FEW_TF32 = {"few": Configuration(64, 64, 16, 8, 4, 3)}
 _HALF_AS_WIDE = {"wide": Configuration(128, 64, 32, 8, 8, 3)}
 # The input gradient reads two maps a step and has more to do afterwards.
 _FEW_GRAD = {"few": Configuration(64, 64, 32, 8, 8, 3)}
+_TF32_GRAD = {"odd": _IEEE["odd"], "narrow": Configuration(64, 16, 16, 8, 8, 3)}
+_IEEE_GRAD = Configuration(64, 64, 32, 8, 8, 2)
 _WEIGHT_GRAD = {
     "wide": Configuration(128, 128, 32, 8, 8, 2),
     "few": Configuration(64, 64, 32, 8, 4, 3),
@@ -69,11 +73,11 @@ _WEIGHT_GRAD = {
 }
 _TABLE = {
     ("forward", "half"): _FORWARD,
-    ("forward", "tf32"): _FORWARD,
+    ("forward", "tf32"): _FORWARD | _FEW_TF32,
     ("forward", "ieee"): _IEEE,
-    ("input_grad", "half"): _FLAT | _FEW_GRAD | {"wide": Configuration(128, 64, 64, 8, 8, 2)},
-    ("input_grad", "tf32"): _FLAT | _FEW_GRAD | _HALF_AS_WIDE,
-    ("input_grad", "ieee"): _IEEE | {"wide": _FLAT["odd"], "few": _FLAT["odd"]},
+    ("input_grad", "half"): _FLAT | _FEW_GRAD | _HALF_AS_WIDE | {"narrow": Configuration(128, 16, 32, 8, 4, 2)},
+    ("input_grad", "tf32"): _FLAT | _FEW_GRAD | _TF32_GRAD | _HALF_AS_WIDE,
+    ("input_grad", "ieee"): _IEEE | {"wide": _IEEE_GRAD, "few": _IEEE_GRAD},
     ("weight_grad", "half"): _WEIGHT_GRAD,
     ("weight_grad", "tf32"): _WEIGHT_GRAD,
     ("weight_grad", "ieee"): {
@@ -119,12 +123,21 @@ def for_convolution(op: str, family: str, precision: str, shape: Correlation) ->
     table = _table(op, family, precision)
     even = shape.in_channels % 8 == 0 and shape.out_channels % 8 == 0
     if shape.out_channels <= 16:
-        return table["narrow" if shape.in_channels % 8 == 0 else "flat_narrow"]
+        return _in_stages(table["narrow" if shape.in_channels % 8 == 0 else "flat_narrow"], shape)
     if not even:
-        return table["flat" if shape.in_channels < 16 else "odd"]
+        return _in_stages(table["flat" if shape.in_channels < 16 else "odd"], shape)
     wide = table["wide"]
     tiles = -(-shape.samples * shape.phase_pixels // wide.block_m) * -(-shape.out_channels // wide.block_n)
     return wide if tiles * shape.phases >= _IDLE else table["few"]
+
+
+def _in_stages(config: Configuration, shape: Correlation) -> Configuration:
+    """One stage where input channels are odd: nothing is copied ahead.
+
+    Elements of 4 bytes would be copied one by one, and Triton 3.7 lays such copies out along the rows of a block while
+    its threads follow the columns: 16 lanes to a bank, at the copy and again at the read. Halves never are copied so.
+    """
+    return config if shape.in_channels % 2 == 0 else config._replace(num_stages=1)
 
 
 def for_weight_grad(family: str, precision: str, rows: int, columns: int) -> Configuration:

@@ -185,14 +185,50 @@ def load_weight(
     TRANSPOSED: tl.constexpr,
     FLAT: tl.constexpr,
     BLOCK_K: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):
-    """One step's block [BLOCK_K, BLOCK_N] of the weight as stored. weight_tap: [BLOCK_K] if FLAT, else one number."""
+    """One step's block [BLOCK_K, BLOCK_N] of the weight as stored. weight_tap: [BLOCK_K] if FLAT, else one number.
+
+    Multiply-adds on ordinary cores ("ieee") read it along N, and Triton 3.7 lays out what they read by how threads
+    hold it. A thread therefore has two columns side by side: of a block with K contiguous 16 lanes met in one bank.
+    """
+    if PRECISION == "ieee" and not TRANSPOSED and C % 2 == 0:
+        even, odd = tl.split(tl.reshape(offs_n, (offs_n.shape[0] // 2, 2)))
+        w = tl.join(
+            _load_columns(w_ptr, weight_tap, channel, even, mask_k, C, CO, TAPS, TRANSPOSED, FLAT, BLOCK_K, PRECISION),
+            _load_columns(w_ptr, weight_tap, channel, odd, mask_k, C, CO, TAPS, TRANSPOSED, FLAT, BLOCK_K, PRECISION),
+        )
+        return tl.reshape(w, (BLOCK_K, offs_n.shape[0]))
+    else:
+        return _load_columns(
+            w_ptr, weight_tap, channel, offs_n, mask_k, C, CO, TAPS, TRANSPOSED, FLAT, BLOCK_K, PRECISION
+        )
+
+
+@triton.jit
+def _load_columns(
+    w_ptr,
+    weight_tap,
+    channel,
+    offs_n,
+    mask_k,
+    C: tl.constexpr,
+    CO: tl.constexpr,
+    TAPS: tl.constexpr,
+    TRANSPOSED: tl.constexpr,
+    FLAT: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
     if TRANSPOSED:
         along_k = channel * (TAPS * CO) + weight_tap * CO
         offs = along_k[:, None] + offs_n[None, :]
     else:
         along_k = weight_tap * C + channel
         offs = along_k[:, None] + (offs_n * (TAPS * C))[None, :]
+        if PRECISION == "ieee" and C % 2 != 0:
+            # Single elements whose order says nothing are read by threads along N, which is how they are needed.
+            offs = tl.max_contiguous(offs, [1, 1])
     mask = (offs_n < CO)[None, :]
     if FLAT or C % BLOCK_K != 0:
         mask = mask & mask_k[:, None]

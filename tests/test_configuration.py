@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PATTERNS = ("fastgan/**/*.py", "kernels/**/*.py", "bench/**/*.py", "csrc/**/*.cpp", "csrc/**/*.cu", "setup.py")
+PYTHON = ("fastgan/**/*.py", "kernels/**/*.py", "bench/**/*.py", "building/*.py", "setup.py")
+PATTERNS = (*PYTHON, "csrc/**/*.cpp", "csrc/**/*.cu")
 READ = re.compile(r"""(?:environ(?:\.get\(|\[|\.setdefault\(|\.pop\()|getenv\()\s*["'](FASTGAN_\w+)["']""")
 LISTED = re.compile(r"^\| `(FASTGAN_\w+)` \|", re.MULTILINE)
 

@@ -108,5 +108,10 @@ def _list(record: Record) -> list[str]:
     lines = [f"  {record['backend']}: {title}", f"  {'launches':>8}{'GFLOP':>8}{'MB read':>10}{'written':>9}  kernel"]
     for row in predicted["list"]:
         numbers = f"{row['launches']:>8}{row['gflop']:>8.1f}{row['read'] / 1e6:>10.2f}{row['written'] / 1e6:>9.2f}"
-        lines.append(f"  {numbers}  {row['kernel']}: {row['shapes']}")
+        lines.append(f"  {numbers}  {row['kernel']}: {_shortened(row['shapes'])}")
     return [*lines, ""]
+
+
+def _shortened(shapes: str, most: int = 8) -> str:
+    each = shapes.split()
+    return shapes if len(each) <= most else f"{' '.join(each[:most])} and {len(each) - most} more"

@@ -7,14 +7,11 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "common/map_shape.h"
+
 namespace fastgan::cpu {
 
-struct MapShape {
-  int64_t images, channels, pixels;
-  bool channels_last;
-
-  int64_t size() const { return images * channels * pixels; }
-};
+using fastgan::MapShape;
 
 struct Tile {
   int64_t image, channel;  // channel: the first

@@ -3,22 +3,14 @@
 // Two launches and no atomics: sums are taken in a fixed order, so equal inputs give equal bits.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-#include <cuda_runtime.h>
-
 #include "common/gan_loss.h"
+#include "cuda/device.cuh"
 
 namespace fastgan::cuda {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / 32;
 constexpr int kElementsPerThread = kGanLossTile / kThreads;
-
-__device__ inline float to_compute(float x) { return x; }
-__device__ inline double to_compute(double x) { return x; }
-__device__ inline float to_compute(__half x) { return __half2float(x); }
-__device__ inline float to_compute(__nv_bfloat16 x) { return __bfloat162float(x); }
 
 // Sum over the block in a fixed tree; the result is valid in thread 0. `shared` holds kWarps doubles.
 __device__ inline double block_sum(double value, double* shared) {
@@ -113,7 +105,7 @@ __device__ inline GanLossSums thread_sums(const GanLossArguments& a) {
 template <class In, class T>
 __global__ void __launch_bounds__(kThreads)
     gan_loss_tile_kernel(const GanLossArguments a, GanLossSums* partial) {
-  __shared__ double shared[kWarps];
+  FASTGAN_STATIC_SHARED(double[kWarps], shared);
   GanLossSums sums;
   switch (a.family) {
     case GanLossFamily::kNonSaturating:
@@ -140,7 +132,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class Out>
 __global__ void __launch_bounds__(kThreads)
     gan_loss_merge_kernel(const GanLossArguments a, const GanLossSums* partial, int64_t tiles) {
-  __shared__ double shared[kWarps];
+  FASTGAN_STATIC_SHARED(double[kWarps], shared);
   GanLossSums sums;
   for (int64_t tile = threadIdx.x; tile < tiles; tile += kThreads) add(sums, partial[tile]);
   const GanLossSums total = block_sum(sums, shared);

@@ -6,41 +6,15 @@
 #include <tuple>
 #include <vector>
 
+#include "torch/convolution.h"
 #include "torch/tensors.h"
 
 namespace {
 
 using namespace fastgan;
-using Sizes = std::vector<int64_t>;
 using Three = std::tuple<Tensor, Tensor, Tensor>;
 
 constexpr const char* kOp = "affine_act_conv";
-
-// The forward pass's geometry. A weight is [out, in, kH, kW], of a transposed convolution [in, out, kH, kW].
-Convolution geometry(int64_t in_channels, int64_t out_channels, const Sizes& in_size, const Sizes& out_size,
-                     const Sizes& kernel, const Sizes& stride, const Sizes& padding, bool transposed) {
-  Convolution shape{};
-  shape.in_channels = in_channels;
-  shape.out_channels = out_channels;
-  shape.transposed = transposed;
-  const auto fill = [](const Sizes& from, int64_t (&to)[2], int64_t least, const char* name) {
-    STD_TORCH_CHECK(from.size() == 2 && from[0] >= least && from[1] >= least, kOp, ": ", name,
-                    " must be two numbers >= ", least);
-    to[0] = from[0];
-    to[1] = from[1];
-  };
-  fill(in_size, shape.in_size, 0, "input size");
-  fill(out_size, shape.out_size, 0, "output size");
-  fill(kernel, shape.kernel, 1, "kernel size");
-  fill(stride, shape.stride, 1, "stride");
-  fill(padding, shape.padding, 0, "padding");
-  return shape;
-}
-
-Sizes image_size(const Tensor& map) {
-  STD_TORCH_CHECK(map.dim() == 4, kOp, ": feature maps and weights must have four dimensions");
-  return {map.size(2), map.size(3)};
-}
 
 // `weight` packed for a convolution of `shape`; which of its first two dimensions is the output's is told by
 // `out_dimension`.
@@ -60,7 +34,7 @@ struct Packed {
 Three affine_act_conv(Tensor input, Tensor weight, std::optional<Tensor> bias, std::optional<Tensor> scale,
                       std::optional<Tensor> shift, int64_t activation, double negative_slope, Sizes stride,
                       Sizes padding, Sizes output_size, bool transposed, bool statistics) {
-  const Sizes kernel = image_size(weight), in_size = image_size(input);
+  const Sizes kernel = image_size(weight, kOp), in_size = image_size(input, kOp);
   const int64_t images = input.size(0), in_channels = input.size(1), out_channels = weight.size(transposed);
   const auto type = input.scalar_type();
   STD_TORCH_CHECK(weight.size(!transposed) == in_channels, kOp,
@@ -71,7 +45,7 @@ Three affine_act_conv(Tensor input, Tensor weight, std::optional<Tensor> bias, s
   const std::optional<Tensor> dense_bias = dense(bias);
 
   const Convolution shape =
-      geometry(in_channels, out_channels, in_size, output_size, kernel, stride, padding, transposed);
+      geometry(in_channels, out_channels, in_size, output_size, kernel, stride, padding, transposed, kOp);
   Tensor output = empty_map(input, type, images, out_channels, output_size[0], output_size[1]);
   const auto vector = [&] {
     return torch::stable::new_empty(input, {statistics ? out_channels : 0},
@@ -103,15 +77,16 @@ struct Gradient {
     STD_TORCH_CHECK(grad_output.has_value() || output.has_value(), kOp,
                     ": one of grad_output and output must be given");
     const Tensor& map = grad_output.has_value() ? *grad_output : *output;
-    size = image_size(map);
+    size = image_size(map, kOp);
     images = map.size(0);
     channels = map.size(1);
     const auto type = map.scalar_type();
     if (grad_var.has_value()) {
       STD_TORCH_CHECK(output.has_value() && mean.has_value(), kOp, ": grad_var needs output and mean");
       check_type(output, type, kOp, "output");
-      STD_TORCH_CHECK(image_size(*output) == size && output->size(0) == images && output->size(1) == channels,
-                      kOp, ": output must have the shape of grad_output");
+      STD_TORCH_CHECK(
+          image_size(*output, kOp) == size && output->size(0) == images && output->size(1) == channels, kOp,
+          ": output must have the shape of grad_output");
       check_vector(mean, channels, wide_type(map), kOp, "mean");
       check_vector(bias, channels, type, kOp, "bias");
     }
@@ -140,7 +115,7 @@ Three affine_act_conv_input_grad(std::optional<Tensor> grad_output, std::optiona
                                  Sizes stride, Sizes padding, Sizes input_size, bool transposed,
                                  bool need_input, bool need_scale, bool need_shift) {
   const Gradient gradient(grad_output, grad_mean, grad_var, output, mean, bias);
-  const Sizes kernel = image_size(weight);
+  const Sizes kernel = image_size(weight, kOp);
   const int64_t images = gradient.images, channels = weight.size(!transposed);
   STD_TORCH_CHECK(weight.size(transposed) == gradient.channels, kOp,
                   ": weight does not match the output's channels");
@@ -152,13 +127,13 @@ Three affine_act_conv_input_grad(std::optional<Tensor> grad_output, std::optiona
                   ": an activation and d_scale need input");
   STD_TORCH_CHECK((!need_scale || scale.has_value()) && (!need_shift || shift.has_value()), kOp,
                   ": there is no gradient for a scale or shift that is absent");
-  STD_TORCH_CHECK(!input.has_value() || (image_size(*input) == input_size && input->size(0) == images &&
+  STD_TORCH_CHECK(!input.has_value() || (image_size(*input, kOp) == input_size && input->size(0) == images &&
                                          input->size(1) == channels),
                   kOp, ": input must have the shape of its gradient");
 
-  const Convolution shape =
-      geometry(channels, gradient.channels, input_size, gradient.size, kernel, stride, padding, transposed)
-          .backward();
+  const Convolution shape = geometry(channels, gradient.channels, input_size, gradient.size, kernel, stride,
+                                     padding, transposed, kOp)
+                                .backward();
   Tensor d_input =
       need_input ? empty_map(weight, weight.scalar_type(), images, channels, input_size[0], input_size[1])
                  : absent(weight);
@@ -194,8 +169,8 @@ Tensor affine_act_conv_weight_grad(std::optional<Tensor> grad_output, std::optio
   check_type(grad_output, input.scalar_type(), kOp, "grad_output");
   check_type(output, input.scalar_type(), kOp, "output");
   const AffineTensors affine(input, images, channels, scale, shift, activation, negative_slope, kOp);
-  const Convolution shape = geometry(channels, gradient.channels, image_size(input), gradient.size,
-                                     kernel_size, stride, padding, transposed);
+  const Convolution shape = geometry(channels, gradient.channels, image_size(input, kOp), gradient.size,
+                                     kernel_size, stride, padding, transposed, kOp);
   const int64_t small = transposed ? channels : gradient.channels,
                 large = transposed ? gradient.channels : channels;
   Tensor d_weight = torch::stable::new_empty(input, {small, large, kernel_size[0], kernel_size[1]});

@@ -1,7 +1,7 @@
 // Feature maps for passes over every element: a tensor [N, C, ...] as one dense block of memory.
 #pragma once
 
-#include "cpu/map_tiles.h"
+#include "common/map_shape.h"
 #include "torch/tensors.h"
 
 namespace fastgan {
@@ -43,7 +43,7 @@ struct DenseMap {
 
   bool last;
   Tensor tensor;
-  cpu::MapShape shape{};
+  MapShape shape{};
 
  private:
   Tensor in_layout(const Tensor& x) const {

@@ -1,16 +1,17 @@
 // gan_loss for torch through the stable ABI: checks of memory facts, allocation, threads, stream.
-#include "cpu/gan_loss.h"
-
-#include <torch/csrc/stable/accelerator.h>
-#include <torch/csrc/stable/library.h>
+#include "common/gan_loss.h"
 
 #include <optional>
 #include <tuple>
 
+#include "torch/library.h"
 #include "torch/tensors.h"
+#ifdef FASTGAN_WITH_CPU
+#include "cpu/gan_loss.h"
+#endif
 #ifdef FASTGAN_WITH_CUDA
 #include "cuda/gan_loss.h"
-#include "torch/cuda_stream.h"
+#include "torch/cuda_call.h"
 #endif
 
 namespace {
@@ -75,6 +76,7 @@ GanLossArguments arguments(const std::optional<Tensor>& real, const Tensor& fake
   return a;
 }
 
+#ifdef FASTGAN_WITH_CPU
 Results gan_loss_cpu(std::optional<Tensor> real_logits, Tensor fake_logits, int64_t family) {
   check(real_logits, fake_logits, family);
   const auto real = dense(real_logits);
@@ -84,11 +86,12 @@ Results gan_loss_cpu(std::optional<Tensor> real_logits, Tensor fake_logits, int6
   fastgan::cpu::gan_loss(arguments(real, fake, kind, results), &fastgan::torch_pool);
   return results;
 }
+#endif
 
 #ifdef FASTGAN_WITH_CUDA
 Results gan_loss_cuda(std::optional<Tensor> real_logits, Tensor fake_logits, int64_t family) {
   check(real_logits, fake_logits, family);
-  const torch::stable::accelerator::DeviceGuard guard(fake_logits.get_device_index());
+  const fastgan::CudaCall call(fake_logits);
   const auto real = dense(real_logits);
   const Tensor fake = dense(fake_logits);
   const auto kind = static_cast<GanLossFamily>(family);
@@ -97,23 +100,25 @@ Results gan_loss_cuda(std::optional<Tensor> real_logits, Tensor fake_logits, int
   const int64_t tiles = fastgan::gan_loss_tiles(a.real_count, a.fake_count);
   const Tensor partial =
       torch::stable::new_empty(fake, {tiles * fastgan::kGanLossSums}, std::make_optional(ScalarType::Double));
-  const char* failure = fastgan_cuda_gan_loss(&a, partial.mutable_data_ptr(),
-                                              fastgan::current_cuda_stream(fake.get_device_index()));
-  STD_TORCH_CHECK(failure == nullptr, "gan_loss: CUDA launch failed: ", failure == nullptr ? "" : failure);
+  fastgan::check_launch(fastgan_cuda_gan_loss(&a, partial.mutable_data_ptr(), call.stream()), "gan_loss");
   return results;
 }
 #endif
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(fastgan_C, m) {
+STABLE_TORCH_LIBRARY_FRAGMENT(FASTGAN_LIBRARY, m) {
   m.def(
       "gan_loss(Tensor? real_logits, Tensor fake_logits, int family) -> "
       "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(fastgan_C, CPU, m) { m.impl("gan_loss", TORCH_BOX(&gan_loss_cpu)); }
+#ifdef FASTGAN_WITH_CPU
+STABLE_TORCH_LIBRARY_IMPL(FASTGAN_LIBRARY, CPU, m) { m.impl("gan_loss", TORCH_BOX(&gan_loss_cpu)); }
+#endif
 
 #ifdef FASTGAN_WITH_CUDA
-STABLE_TORCH_LIBRARY_IMPL(fastgan_C, CUDA, m) { m.impl("gan_loss", TORCH_BOX(&gan_loss_cuda)); }
+STABLE_TORCH_LIBRARY_IMPL(FASTGAN_LIBRARY, FASTGAN_CUDA_KEY, m) {
+  m.impl("gan_loss", TORCH_BOX(&gan_loss_cuda));
+}
 #endif

@@ -6,6 +6,7 @@
 
 #include "cpu/capability.h"
 #include "cpu/scratch.h"
+#include "torch/cuda_stream.h"
 
 namespace {
 
@@ -17,6 +18,8 @@ std::string last_cpu_capability() { return fastgan::cpu::last_run(); }
 
 int64_t kept_scratch() { return fastgan::cpu::kept_scratch(); }
 
+bool finds_cuda_stream() { return aoti_torch_get_current_cuda_stream != nullptr; }
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY(fastgan_C, m) {
@@ -24,6 +27,7 @@ STABLE_TORCH_LIBRARY(fastgan_C, m) {
   m.def("force_cpu_capability(str name) -> ()");
   m.def("last_cpu_capability() -> str");
   m.def("kept_scratch() -> int");
+  m.def("finds_cuda_stream() -> bool");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fastgan_C, CompositeExplicitAutograd, m) {
@@ -31,4 +35,5 @@ STABLE_TORCH_LIBRARY_IMPL(fastgan_C, CompositeExplicitAutograd, m) {
   m.impl("force_cpu_capability", TORCH_BOX(&force_cpu_capability));
   m.impl("last_cpu_capability", TORCH_BOX(&last_cpu_capability));
   m.impl("kept_scratch", TORCH_BOX(&kept_scratch));
+  m.impl("finds_cuda_stream", TORCH_BOX(&finds_cuda_stream));
 }

@@ -98,7 +98,7 @@ class AffineTensors {
                     ": activation must be 0 to 3, got ", activation);
   }
 
-  cpu::AffineAct view() const {
+  AffineAct view() const {
     return {rows(scale_), rows(shift_), static_cast<Activation>(activation_), negative_slope_};
   }
 
@@ -113,7 +113,7 @@ class AffineTensors {
     return dense(vector);
   }
 
-  static cpu::Rows rows(const std::optional<Tensor>& vector) {
+  static Rows rows(const std::optional<Tensor>& vector) {
     if (!vector.has_value()) return {};
     return {vector->const_data_ptr(), vector->size(0) == 1 ? 0 : vector->size(1)};
   }

@@ -44,11 +44,14 @@ def initialise(network: nn.Module, draw: Draw, law: str = "gan") -> None:
     """Give every parameter its first value and reset the running statistics of every batch norm.
 
     draw(ordinal, parameter) gives standard normal numbers; ordinal counts `network.parameters()`.
-    law: "gan" (N(0, 0.02)) or "classifier" (He).
+    law: "gan" (N(0, 0.02)) or "classifier" (He). Parameters on 'meta' have no values: nothing is drawn for them,
+    which in torch would cost the import of its tracer, a second.
     """
     laws = dict(_laws(network, law))
     for ordinal, parameter in enumerate(network.parameters()):
         mean, deviation = laws[parameter]
+        if parameter.is_meta:
+            continue
         if deviation:
             parameter.copy_(draw(ordinal, parameter).to(parameter.device) * deviation + mean)
         else:

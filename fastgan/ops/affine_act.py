@@ -8,19 +8,26 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import cpu_passes, shape_class, triton_passes
+from fastgan.ops import cpu_passes, cuda_passes, shape_class, triton_passes
 from fastgan.ops.checks import check_activation, checked_affine
 from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
+from fastgan.ops.cuda_passes import CUDA, CUDA_DTYPES
 from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.ops.triton_passes import TRITON
 from fastgan.reference import affine_act as reference
 from fastgan.reference.affine_act_conv import STOCK, laid_out, layout
 
 _NAME = "affine_act"
-_LEAVES = {"reference": STOCK, "aten": CPU, "cpu": CPU, "triton": TRITON}
-_UINT8 = {"reference": reference, "aten": cpu_passes, "cpu": cpu_passes, "triton": triton_passes}
+_LEAVES = {"reference": STOCK, "aten": CPU, "cpu": CPU, "triton": TRITON, "cuda": CUDA}
+_UINT8 = {
+    "reference": reference,
+    "aten": cpu_passes,
+    "cpu": cpu_passes,
+    "triton": triton_passes,
+    "cuda": cuda_passes,
+}
 for _each in (_NAME, f"{_NAME}_backward"):
-    backends.register(_each, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
+    backends.register(_each, NATIVE_DTYPES | TRITON_DTYPES | CUDA_DTYPES, auto={"cpu": measured_fastest})
 
 torch.library.define(
     f"fastgan::{_NAME}",

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import native_leaves, shape_class, triton_leaves
+from fastgan.ops import cuda_leaves, native_leaves, shape_class, triton_leaves
 from fastgan.ops.cpu_passes import ACTIVATION, CPU, NATIVE_DTYPES, measured_fastest
+from fastgan.ops.cuda_leaves import CUDA_DTYPES
+from fastgan.ops.cuda_passes import CUDA
 from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.reference import affine_act as pointwise
 from fastgan.reference.affine_act_conv import (
@@ -75,7 +77,7 @@ def register(op: ChainOperator, extra: str = "") -> Callable:
     extra: what the schema has between padding and statistics.
     """
     for each in (op.name, f"{op.name}_backward"):
-        backends.register(each, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
+        backends.register(each, NATIVE_DTYPES | TRITON_DTYPES | CUDA_DTYPES, auto={"cpu": measured_fastest})
     name, backward_name = f"fastgan::{op.name}", f"fastgan::{op.name}_backward"
     torch.library.define(name, f"({OPERANDS}{extra}, bool statistics) -> {RESULTS}")
     torch.library.define(backward_name, _BACKWARD_SCHEMA)
@@ -163,8 +165,11 @@ def _forward_by_aten(op: ChainOperator, input, weight, bias, scale, shift, activ
     return y, *(CPU.channel_statistics(y, bias) if statistics else nothing)
 
 
-# Namespaces of the leaves that run F and its gradients whole: the same names, arguments and results.
-_WHOLE = {"cpu": native_leaves, "triton": triton_leaves}
+# Namespaces of the leaves that run F whole, and of those that run its gradients so: the same names, arguments and
+# results. The other backends take the convolutions of stock torch between these passes.
+_WHOLE = {"cpu": native_leaves, "triton": triton_leaves, "cuda": cuda_leaves}
+_WHOLE_BACKWARD = {"cpu": native_leaves, "triton": triton_leaves}
+_PASSES = {"aten": CPU, "cuda": CUDA, "reference": STOCK}
 
 
 def _forward_by(leaves, op: ChainOperator, input, weight, bias, scale, shift, activation, negative_slope, *options):
@@ -197,10 +202,10 @@ def _backward_runner(op: ChainOperator) -> Callable:
         )
         # Gradients are taken in the dtype of the forward pass, also inside an autocast block.
         with torch.autocast(like.device.type, enabled=False):
-            if backend in _WHOLE:
-                results = _whole_backward_by(_WHOLE[backend], op, *arguments)
+            if backend in _WHOLE_BACKWARD:
+                results = _whole_backward_by(_WHOLE_BACKWARD[backend], op, *arguments)
             else:
-                results = _backward_by(op, CPU if backend == "aten" else STOCK, *arguments)
+                results = _backward_by(op, _PASSES[backend], *arguments)
         backends.note_ran(name, backend)
         return results
 

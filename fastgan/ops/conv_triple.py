@@ -22,11 +22,12 @@ from torch import Tensor
 from fastgan import backends
 from fastgan.ops import native_leaves, triton_leaves
 from fastgan.ops.cpu_passes import NATIVE_DTYPES, measured_fastest
+from fastgan.ops.cuda_leaves import CUDA_DTYPES
 from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.reference.affine_act_conv import laid_out, layout
 
 for _op in ("conv2d", "conv_transpose2d", "conv2d_weight_grad"):
-    backends.register(_op, NATIVE_DTYPES | TRITON_DTYPES, auto={"cpu": measured_fastest})
+    backends.register(_op, NATIVE_DTYPES | TRITON_DTYPES | CUDA_DTYPES, auto={"cpu": measured_fastest})
 
 torch.library.define("fastgan::conv2d", "(Tensor input, Tensor weight, int[2] stride, int[2] padding) -> Tensor")
 torch.library.define(
@@ -111,6 +112,7 @@ _LEAVES = {
         "aten": _ATEN[op],
         "cpu": functools.partial(_BY[op], native_leaves),
         "triton": functools.partial(_BY[op], triton_leaves),
+        "cuda": _ATEN[op],  # gradients are not for the kernels of csrc/cuda
     }
     for op in _ATEN
 }

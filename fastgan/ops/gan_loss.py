@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fastgan import backends
+from fastgan import backends, native
 from fastgan.reference import gan_loss as reference
 
 _HALVES = frozenset({torch.float16, torch.bfloat16})
@@ -91,6 +91,10 @@ def _native_leaf(real: Tensor | None, fake: Tensor, family: str) -> tuple[Tensor
     return torch.ops.fastgan_C.gan_loss(real, fake, reference.FAMILIES.index(family))
 
 
+def _cuda_leaf(real: Tensor | None, fake: Tensor, family: str) -> tuple[Tensor, ...]:
+    return native.cuda_operators().gan_loss(real, fake, reference.FAMILIES.index(family))
+
+
 def _triton_leaf(real: Tensor | None, fake: Tensor, family: str) -> tuple[Tensor, ...]:
     # Here, because fastgan must import where triton is not installed.
     kernels = importlib.import_module("fastgan.kernels.gan_loss")
@@ -100,7 +104,7 @@ def _triton_leaf(real: Tensor | None, fake: Tensor, family: str) -> tuple[Tensor
 _LEAVES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "reference": _reference_leaf,
     "cpu": _native_leaf,
-    "cuda": _native_leaf,
+    "cuda": _cuda_leaf,
     "triton": _triton_leaf,
 }
 

@@ -4,8 +4,9 @@
 
 cpu_program, this folder, has all of csrc/cpu; c_api_program, beside it, the library of the C API.
 
-Only what is older than its sources is compiled again. Prints the program's path. Needs a C++17 compiler and the
-standard library alone: neither torch nor setuptools.
+What was compiled with the same command is kept in build/objects, so without extra flags the kernels' objects are those
+of the extension. Prints the program's path. Needs a C++17 compiler and the standard library alone: neither torch nor
+setuptools.
 """
 
 import argparse
@@ -21,6 +22,9 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
 SOURCES = {"cpu_program": "CPU_SOURCES", "c_api_program": "C_API_SOURCES"}
+sys.path.insert(0, str(ROOT))
+
+from building.objects import Job, Objects, run  # noqa: E402
 
 
 def build_settings() -> dict:
@@ -36,56 +40,30 @@ def build_settings() -> dict:
     return settings
 
 
-def sources(program: str) -> list[Path]:
-    tested = dict.fromkeys([*build_settings()[SOURCES[program]], "csrc/cpu/noise.cpp"])
-    return [*(ROOT / source for source in tested), *sorted((TESTS / program).glob("*.cpp"))]
-
-
-def flags_of(source: Path, extra: list[str]) -> list[str]:
+def jobs_of(program: str, cxx: list[str], extra: list[str]) -> list[Job]:
     settings = build_settings()
-    flags = [flag for flag in settings["CXX_FLAGS"] if flag != "-Icsrc"]
-    if str(source.relative_to(ROOT)) in settings["FUSED_SOURCES"]:
-        flags.append("-ffp-contract=fast")
-    return [*flags, f"-I{ROOT / 'csrc'}", f"-I{ROOT / 'fastgan/include'}", "-pthread", *extra]
+    compiler = subprocess.run([*cxx, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+    ours = [str(path.relative_to(ROOT)) for path in sorted((TESTS / program).glob("*.cpp"))]
+    jobs = []
+    for source in dict.fromkeys([*settings[SOURCES[program]], "csrc/cpu/noise.cpp", *ours]):
+        special = ["-ffp-contract=fast"] if source in settings["FUSED_SOURCES"] else []
+        special += ["-Ifastgan/include"] if "c_api" in source else []
+        jobs.append(Job(source, (*cxx, *settings["CXX_FLAGS"], *special, *extra), compiler))
+    return jobs
 
 
-def is_current(target: Path, command: str) -> bool:
-    """Whether `target` came from this command and is newer than all that it was compiled from."""
-    depends, log = target.with_suffix(".d"), target.with_suffix(".command")
-    if not (target.is_file() and depends.is_file() and log.is_file()) or log.read_text() != command:
-        return False
-    needed = shlex.split(depends.read_text().replace("\\\n", " ").partition(":")[2])
-    return all(os.path.exists(path) and os.path.getmtime(path) <= target.stat().st_mtime for path in needed)
-
-
-def compile_source(source: Path, folder: Path, cxx: list[str], extra: list[str]) -> Path:
-    if source.is_relative_to(TESTS):  # both programs have a main
-        folder = folder / f"{source.parent.name}_objects"
-        folder.mkdir(exist_ok=True)
-    target = folder / (source.stem + ".o")
-    depends = ["-MMD", "-MF", str(target.with_suffix(".d"))]
-    command = [*cxx, *flags_of(source, extra), *depends, "-c", str(source), "-o", str(target)]
-    if not is_current(target, shlex.join(command)):
-        run(command)
-        target.with_suffix(".command").write_text(shlex.join(command))
-    return target
-
-
-def run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    sys.stderr.write(done.stdout + done.stderr)
-    if done.returncode != 0:
-        raise SystemExit(f"this command failed: {shlex.join(command)}")
+def log(text: str) -> None:
+    sys.stderr.write(text + "\n")
 
 
 def build(name: str, folder: Path, cxx: list[str], jobs: int, extra: list[str]) -> Path:
     """The path of the program `name`, linked in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    store = Objects(ROOT / "build/objects", ROOT, log)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        objects = list(pool.map(lambda source: compile_source(source, folder, cxx, extra), sources(name)))
+        objects = [str(made.path) for made in pool.map(store.make, jobs_of(name, cxx, extra))]
     program = folder / name
-    if not program.is_file() or any(o.stat().st_mtime > program.stat().st_mtime for o in objects):
-        run([*cxx, "-pthread", *extra, *map(str, objects), "-o", str(program)])
+    run([*cxx, "-pthread", *extra, *objects, "-o", str(program)], ROOT, log)
     return program
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from fastgan.kernels import gan_loss
+from support.chain_rows import case_of, with_wide_parameters
 
 from fastgan.reference.gan_loss import FAMILIES
 
@@ -38,12 +39,12 @@ def _gan_loss(family: str, dtype: torch.dtype) -> Callable[[], object]:
 
 
 def _chain(row: Row) -> Case:
-    case = chain_launches.case_of(row)
+    case = case_of(row)
     up = None
     if row.parts:
         up = chain_launches.upstream(case, row.uses)
     if row.wide_weight:
-        case, _ = chain_launches.with_wide_parameters(case)
+        case, _ = with_wide_parameters(case)
     return Case(
         row.configuration,
         functools.partial(chain_launches.launched, case, up, row.parts),

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import torch
 from support.chain_cases import Case
+from support.chain_rows import DTYPES, case_of
 from support.tolerances import assert_as_good_as
 from torch import Tensor
 
 from .capture import EmulatedLaunch, emulated
-from .chain_launches import DTYPES, KERNELS, Kernels, Results, case_of, defined, launched, setting, upstream
+from .chain_launches import KERNELS, Kernels, Results, defined, launched, setting, upstream
 from .chain_table import BATCH_NORMS, ROWS, Row
 from .pass_launches import batch_norm_affine_defined, batch_norm_affine_of
 from .ptx import Order

@@ -15,13 +15,11 @@ from fastgan.kernels import (
     configurations,
     workspace,
 )
-from support.chain_cases import Case, make_case
+from support.chain_cases import Case
+from support.chain_rows import RoundedOperands
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastgan.reference.affine_act import ACTIVATIONS
-
-from .chain_table import Row
 
 
 class Kernels(NamedTuple):
@@ -45,7 +43,6 @@ KERNELS = Kernels(
     configurations,
     workspace,
 )
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "ieee": torch.float32}
 
 
 class Results(NamedTuple):
@@ -72,27 +69,6 @@ class Upstream(NamedTuple):
         """The map's in `dtype`, the vectors' in that of its statistics."""
         wide = torch.float64 if dtype == torch.float64 else torch.float32
         return Upstream(*(g if g is None else g.to(dtype if g.ndim == 4 else wide) for g in self))
-
-
-def case_of(row: Row) -> Case:
-    return make_case(
-        row.kind,
-        row.rows,
-        row.activation,
-        row.samples,
-        row.channels,
-        row.size,
-        dtype=DTYPES[row.precision],
-        **row.geometry,
-    )
-
-
-def with_wide_parameters(case: Case) -> tuple[Case, Case]:
-    """(the case with a weight and a bias in float32 that halves round, the case with both as they count)."""
-    x, w, b, s, t = (each if each is None else each.detach() for each in case.tensors)
-    wide = [each.float() * (1 + 2.0**-13) for each in (w, b)]
-    counts = case._replace(tensors=(x, *(each.to(x.dtype) for each in wide), s, t)).to(x.dtype)
-    return case._replace(tensors=(x, *wide, s, t)), counts
 
 
 def upstream(case: Case, uses: str = "y mean var") -> Upstream:
@@ -172,7 +148,7 @@ def defined(case: Case, up: Upstream | None = None, tf32: bool = False) -> Resul
 
     tf32: convolutions round their operands to it, as cuDNN's do where torch allows it.
     """
-    with _RoundedOperands() if tf32 else torch.enable_grad():
+    with RoundedOperands() if tf32 else torch.enable_grad():
         outputs = case.by_reference()
         results = Results(*(each.detach() for each in outputs))
         if up is None:
@@ -181,18 +157,3 @@ def defined(case: Case, up: Upstream | None = None, tf32: bool = False) -> Resul
         of, grads = zip(*pairs, strict=True)
         by_tensor = torch.autograd.grad(of, case.differentiable(), grads, allow_unused=True)
     return results._replace(**dict(zip(("dx", "dw", "db", "ds", "dt"), case.filled(by_tensor), strict=True)))
-
-
-class _RoundedOperands(TorchDispatchMode):
-    """Convolutions and their gradients of what float32 operands are in tf32, rounded to nearest."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        count = {"aten::convolution": 2, "aten::convolution_backward": 3}.get(function.name(), 0)
-        result = function(*map(to_tf32, args[:count]), *args[count:], **(kwargs or {}))
-        # The bias is not multiplied, nor is its gradient.
-        return (*result[:2], args[0].sum((0, 2, 3))) if count == 3 else result
-
-
-def to_tf32(x: Tensor) -> Tensor:
-    """float32 to 10 bits of mantissa, half away from zero."""
-    return ((x.contiguous().view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)

@@ -7,6 +7,9 @@ matches become. That no barrier is before a counter is a mistake of the PTX alon
 import re
 from typing import NamedTuple
 
+# What runs a mutant: `make test`, `make test-emulation` or `make test-emulation-full`; the sources' compile.
+TEST, EMULATION, FULL = "test", "emulation", "emulation_full"
+
 
 class Mutant(NamedTuple):
     name: str
@@ -14,7 +17,7 @@ class Mutant(NamedTuple):
     old: str
     new: str
     check: str
-    sampled: bool = False  # part of `make test`
+    suite: str = FULL
 
 
 _PADDED_Z = """        if (scale is not None) or (shift is not None):
@@ -44,6 +47,7 @@ SOURCES = (
         "(first_h - t_h * SH)",
         "(first_h - t_h)",
         "transposed_forward",
+        EMULATION,
     ),
     Mutant(
         "the phase without the padding",
@@ -109,7 +113,7 @@ SOURCES = (
         _OUTPUT_MASK.replace(" & mask_n[None, :]", ""),
         "transposed_forward",
     ),
-    Mutant("padding before the activation", "operands.py", _PADDED_Z, _PADDED_X, "padding_is_of_z", True),
+    Mutant("padding before the activation", "operands.py", _PADDED_Z, _PADDED_X, "padding_is_of_z", TEST),
     Mutant(
         "statistics of the unrounded sum",
         "affine_act_conv.py",
@@ -130,6 +134,7 @@ SOURCES = (
         "squares += tl.sum(within + counts * gap * gap, 0)",
         "squares += tl.sum(within + counts * (means * means - (mean * mean)[None, :]).to(tl.float32), 0)",
         "statistics_far_from_zero",
+        EMULATION,
     ),
     Mutant("a mean in one float32", "merging.py", "mean + rest\n", "mean\n", "statistics_far_from_zero"),
     Mutant(
@@ -139,7 +144,7 @@ SOURCES = (
         "tl.sum(within, 0)",
         "transposed_forward",
     ),
-    Mutant("counters that stay", "merging.py", _RESET, "", "sums_in_every_order"),
+    Mutant("counters that stay", "merging.py", _RESET, "", "sums_in_every_order", EMULATION),
     Mutant("one arrival too early", "merging.py", "== arrivals - 1", "== arrivals - 2", "sums_in_every_order"),
     Mutant(
         "sums of the first group alone",
@@ -154,6 +159,7 @@ SOURCES = (
         "end = tl.minimum(first + group_tiles, tiles)",
         "end = first + group_tiles",
         "sums_in_every_order",
+        EMULATION,
     ),
     Mutant(
         "splits from the last arriver's on",
@@ -168,6 +174,7 @@ SOURCES = (
         _EVERY_SPLIT,
         _EVERY_SPLIT.replace("tl.cast(other, tl.int64)", "tl.cast(tl.maximum(other, 1), tl.int64)"),
         "weight_gradient_in_splits",
+        EMULATION,
     ),
     Mutant(
         "pixels past the last",
@@ -205,7 +212,14 @@ SOURCES = (
         "(per_count * gvar)",
         "input_gradient",
     ),
-    Mutant("dx without the scale", "affine_act_conv_input_grad.py", "dx = dv * scale", "dx = dv", "input_gradient"),
+    Mutant(
+        "dx without the scale",
+        "affine_act_conv_input_grad.py",
+        "dx = dv * scale",
+        "dx = dv",
+        "input_gradient",
+        EMULATION,
+    ),
     Mutant(
         "ds of z, not of x",
         "affine_act_conv_input_grad.py",
@@ -233,7 +247,7 @@ SOURCES = (
         "return tl.where(v > 0.0, dz, dz * negative_slope)",
         "return tl.where(v >= 0.0, dz, dz * negative_slope)",
         "slopes_at_zero",
-        True,
+        EMULATION,
     ),
     Mutant(
         "the slope of relu at 0",
@@ -242,7 +256,7 @@ SOURCES = (
         "return tl.where(v < 0.0, 0.0, dz)",
         "slopes_at_zero",
     ),
-    Mutant("tf32 cut off", "precision.py", "(bits + 0x1000) & -0x2000", "bits & -0x2000", "tf32_is_rounded"),
+    Mutant("tf32 cut off", "precision.py", "(bits + 0x1000) & -0x2000", "bits & -0x2000", "tf32_is_rounded", EMULATION),
     Mutant(
         "pixels that wrap around",
         "activation.py",
@@ -270,6 +284,7 @@ SOURCES = (
         "    r = 1.0 / tl.sqrt_rn(var + eps)\n",
         "    r = 1.0 / (tl.sqrt_rn(var) + eps)\n",
         "batch_norm_vectors",
+        EMULATION,
     ),
     Mutant(
         "the derivative of 1 / var",
@@ -290,7 +305,7 @@ class PtxMutant(NamedTuple):
     check: str
     target: str = "sm_80"
     which: int | None = 0
-    sampled: bool = False
+    suite: str = EMULATION
 
     def of(self, ptx: str) -> str:
         """The PTX with the mistake, as it was where the pattern does not occur."""
@@ -304,7 +319,7 @@ class PtxMutant(NamedTuple):
 _COUNTING_BARRIER = r"bar\.sync\s+0;(?=(?:(?!bar\.sync)[\s\S])*?atom\.global)"
 _PRODUCT_BARRIER = r"bar\.sync\s+0;(?=(?:(?!bar\.sync)[\s\S])*?mma\.sync)"
 PTX = (
-    PtxMutant("no barrier before the first counter", _COUNTING_BARRIER, "", "sums_in_every_order", sampled=True),
+    PtxMutant("no barrier before the first counter", _COUNTING_BARRIER, "", "sums_in_every_order"),
     PtxMutant("no barrier before the first counter (wgmma)", _COUNTING_BARRIER, "", "sums_in_every_order", "sm_90"),
     PtxMutant(
         "no barrier between what is copied and read",

@@ -68,35 +68,36 @@ _TO_ONE_PIXEL = "4x4s1 to one pixel", "conv2d", "per_sample", "leaky_relu", 5, (
 _FROM_ONE_PIXEL = "4x4s1 from one pixel", "conv_transpose2d", "per_sample", "leaky_relu", 3, (24, 24), (1, 1), _K4S1
 _1_TO_4 = "4x4s2 1 to 4", "conv_transpose2d", "bare", "leaky_relu", 2, (1, 4), (5, 3), _K4S2
 _TO_3 = "4x4s2 to 3", "conv_transpose2d", "per_sample", "relu", 2, (40, 3), (5, 6), _K4S2
-_STATISTICS = "3x3s2 statistics alone", "conv2d", "scale", "relu", 1, (16, 24), (8, 9), _K3S2
-_PADDED = "3x3s2 output padding", "conv_transpose2d", "shift", "none", 2, (8, 24), (3, 4), _K3S2_PADDED
+_STATISTICS = "3x3s2 statistics alone", "conv2d", "scale", "relu", 5, (16, 24), (8, 9), _K3S2
+_PADDED = "3x3s2 output padding", "conv_transpose2d", "shift", "none", 2, (22, 24), (3, 4), _K3S2_PADDED
 _LARGE = "3x3s1 24 to 72", "conv2d", "per_channel", "relu", 1, (24, 72), (16, 17), _K3S1
 _K3S1_UP = "3x3s1", "conv_transpose2d", "per_sample", "relu", 3, (16, 16), (8, 9), _K3S1
 _1X1 = "1x1", "conv2d", "bare", "none", 1, (4, 70), (6, 5), _K1
 
-_LATER = {"targets": ("sm_80",), "full": ("sm_90",)}
+_SM_90_LATER = {"targets": ("sm_80",), "full": ("sm_90",)}
+_LATER = {"targets": (), "full": NVIDIA}
 
 ROWS: tuple[Row, ...] = (
-    *_rows(_FROM_3, "fp16", sampled=("sm_80",)),
-    *_rows(_FROM_3, "tf32"),
-    *_rows(_FROM_3, "ieee", **_LATER),
-    *_rows(_ODD, "fp16 tf32", parts="input"),
-    *_rows(_ODD, "ieee", parts="", **_LATER),
-    *_rows(_EVEN, "fp16", targets=(*NVIDIA, *OTHERS), sampled=("sm_90",)),
+    *_rows(_FROM_3, "fp16"),
+    *_rows(_FROM_3, "tf32", **_LATER),
+    *_rows(_FROM_3, "ieee", **_SM_90_LATER),
+    *_rows(_ODD, "fp16", parts="input"),
+    *_rows(_ODD, "tf32 ieee", parts="input", **_LATER),
+    *_rows(_EVEN, "fp16", full=OTHERS),
     *_rows(_EVEN, "tf32", parts="input"),
-    *_rows(_EVEN, "ieee", parts="input", **_LATER),
-    *_rows(_TO_ONE_PIXEL, "fp16 tf32", parts="input"),
-    *_rows(_TO_ONE_PIXEL, "ieee", parts="input", **_LATER),
-    *_rows(_1_TO_4, "fp16 tf32", uses="y"),
-    *_rows(_1_TO_4, "ieee", uses="y", **_LATER),
-    *_rows(_LARGE, "fp16", large=True, targets=(*NVIDIA, "sm_86", "sm_100", "gfx942")),
-    *_rows(_LARGE, "tf32", large=True),
-    *_rows(_TO_3, "bf16", **_LATER),
+    *_rows(_EVEN, "ieee", parts="input", **_SM_90_LATER),
+    *_rows(_TO_ONE_PIXEL, "fp16", parts="input", sampled=("sm_80",), **_SM_90_LATER),
+    *_rows(_TO_ONE_PIXEL, "tf32 ieee", parts="input", **_LATER),
+    *_rows(_1_TO_4, "fp16", uses="y", **_SM_90_LATER),
+    *_rows(_1_TO_4, "tf32 ieee", uses="y", **_LATER),
+    *_rows(_LARGE, "fp16", large=True, full=("sm_86", "sm_100", "gfx942")),
+    *_rows(_LARGE, "tf32", large=True, **_LATER),
+    *_rows(_TO_3, "bf16", **_SM_90_LATER),
     *_rows(_FROM_ONE_PIXEL, "bf16", wide_weight=True, **_LATER),
     *_rows(_STATISTICS, "bf16", uses="mean var", **_LATER),
-    *_rows(_PADDED, "bf16", uses="y", **_LATER),
-    *_rows(_K3S1_UP, "fp16", targets=(), full=NVIDIA),
-    *_rows(_1X1, "fp16 ieee", targets=(), full=NVIDIA),
+    *_rows(_PADDED, "bf16", uses="y", **_SM_90_LATER),
+    *_rows(_K3S1_UP, "fp16", **_LATER),
+    *_rows(_1X1, "fp16 ieee", **_LATER),
 )
 
 
@@ -108,9 +109,8 @@ class PassRow(NamedTuple):
     rows: str
     activation: str
     shape: tuple[int, ...]
-    targets: tuple[str, ...] = ("sm_80",)
-    full: tuple[str, ...] = ("sm_90",)
-    sampled: tuple[str, ...] = ()
+    targets: tuple[str, ...]
+    full: tuple[str, ...]
 
     @property
     def configuration(self) -> str:
@@ -118,10 +118,10 @@ class PassRow(NamedTuple):
 
 
 PASSES = (
-    PassRow("64", "fp16", "per_channel", "leaky_relu", (2, 64, 5, 7), (*NVIDIA, *OTHERS), (), ("sm_90",)),
-    PassRow("70 per sample", "bf16", "per_sample", "relu", (3, 70, 4, 5)),
-    PassRow("3 mixed", "ieee", "mixed", "tanh", (5, 3, 9, 6)),
-    PassRow("16 of numbers", "bf16", "per_sample", "leaky_relu", (4, 16)),
+    PassRow("64", "fp16", "per_channel", "leaky_relu", (2, 64, 5, 7), NVIDIA, OTHERS),
+    PassRow("70 per sample", "bf16", "per_sample", "relu", (3, 70, 4, 5), (), NVIDIA),
+    PassRow("3 mixed", "ieee", "mixed", "tanh", (5, 3, 9, 6), (), NVIDIA),
+    PassRow("16 of numbers", "bf16", "per_sample", "leaky_relu", (4, 16), (), NVIDIA),
 )
 
 
@@ -132,9 +132,8 @@ class BatchNormRow(NamedTuple):
     rows: int
     affine: str
     grads: str
-    targets: tuple[str, ...] = ("sm_80",)
-    full: tuple[str, ...] = ("sm_90",)
-    sampled: tuple[str, ...] = ()
+    targets: tuple[str, ...]
+    full: tuple[str, ...]
     channels: int = 130
 
     @property
@@ -143,9 +142,9 @@ class BatchNormRow(NamedTuple):
 
 
 BATCH_NORMS = (
-    BatchNormRow("[C]", 0, "weight bias", "scale shift", (*NVIDIA, *OTHERS), (), ("sm_80",)),
-    BatchNormRow("[N, C]", 3, "weight bias", "scale shift"),
-    BatchNormRow("plain", 0, "", "scale shift"),
-    BatchNormRow("[N, C] weight", 3, "weight", "scale"),
-    BatchNormRow("[C] bias", 0, "bias", "shift"),
+    BatchNormRow("[C]", 0, "weight bias", "scale shift", NVIDIA, OTHERS),
+    BatchNormRow("[N, C]", 3, "weight bias", "scale shift", (), NVIDIA),
+    BatchNormRow("plain", 0, "", "scale shift", (), NVIDIA),
+    BatchNormRow("[N, C] weight", 3, "weight", "scale", (), NVIDIA),
+    BatchNormRow("[C] bias", 0, "bias", "shift", (), NVIDIA),
 )

@@ -34,6 +34,8 @@ _KEPT_METADATA = (
 )
 
 compilations = 0  # how often this process has really compiled
+reused: set[str] = set()  # keys of what others have compiled and this process has used
+_own: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,9 @@ def compile_kernel(specialisation: Specialisation) -> Compiled:
     folder = cache_folder() / specialisation.key
     if not folder.is_dir():
         _compile_into(folder, specialisation)
+        _own.add(specialisation.key)
+    elif specialisation.key not in _own:
+        reused.add(specialisation.key)
     return Compiled(
         specialisation.target,
         (folder / "text").read_text(),

@@ -1,15 +1,16 @@
 """The launchers of affine_act and batch_norm_affine on fixed tensors, with their gradients; and the definitions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from support.chain_cases import ROWS
+from support.chain_rows import DTYPES
 from torch import Tensor
 
 from fastgan.reference import affine_act as pointwise
 from fastgan.reference import batch_norm_affine as vectors
 
-from .chain_launches import DTYPES, KERNELS, Kernels
+from .chain_launches import KERNELS, Kernels
 from .chain_table import BatchNormRow, PassRow
 
 SLOPE = 0.2
@@ -22,6 +23,10 @@ def _normal(*shape: int, seed: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def _on(device: str | torch.device, tensors: Iterable[Tensor | None]) -> list[Tensor | None]:
+    return [each if each is None else each.to(device) for each in tensors]
+
+
 def affine_act_tensors(row: PassRow) -> list[Tensor | None]:
     """x, scale, shift and the gradient for z."""
     samples, channels = row.shape[:2]
@@ -31,8 +36,8 @@ def affine_act_tensors(row: PassRow) -> list[Tensor | None]:
     return [_normal(*row.shape, seed=2).to(dtype), *affine, _normal(*row.shape, seed=3).to(dtype)]
 
 
-def affine_act_of(row: PassRow, kernels: Kernels = KERNELS) -> dict[str, Tensor]:
-    x, scale, shift, dz = affine_act_tensors(row)
+def affine_act_of(row: PassRow, kernels: Kernels = KERNELS, device: str | torch.device = "cpu") -> dict[str, Tensor]:
+    x, scale, shift, dz = _on(device, affine_act_tensors(row))
     how = scale, shift, pointwise.ACTIVATIONS.index(row.activation), SLOPE
     needed = True, scale is not None, shift is not None
     launchers = kernels.affine_act
@@ -72,9 +77,11 @@ def batch_norm_tensors(row: BatchNormRow) -> dict[str, Tensor | None]:
     return drawn
 
 
-def batch_norm_affine_of(row: BatchNormRow, kernels: Kernels = KERNELS) -> dict[str, Tensor]:
+def batch_norm_affine_of(
+    row: BatchNormRow, kernels: Kernels = KERNELS, device: str | torch.device = "cpu"
+) -> dict[str, Tensor]:
     launchers = kernels.batch_norm_affine
-    mean, var, weight, bias, *grads = batch_norm_tensors(row).values()
+    mean, var, weight, bias, *grads = _on(device, batch_norm_tensors(row).values())
     results = [*launchers.batch_norm_affine(mean, var, weight, bias, EPS, COUNT)]
     results += launchers.batch_norm_affine_backward(*grads, mean, var, weight, EPS)
     return dict(zip(_BATCH_NORM, results, strict=True))

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from .chain_table import NVIDIA, OTHERS
 from .ptx import BankUse, Counters
 
 ENTRY = {
@@ -13,6 +14,14 @@ ENTRY = {
     "target": "sm_80",
     "resources": {"registers": 128, "spills": 0, "shared": 4096, "tensor_cores": True},
     "launch": {"conflict_factor": 1.0, "warp_instructions": 1000},
+}
+
+AFFINE_ACT = ("_kernel", "_backward_kernel", "_conv_kernel", "_conv_input_grad_kernel", "_conv_weight_grad_kernel")
+BESIDES = {
+    "_batch_norm_affine_kernel",
+    "_batch_norm_affine_backward_kernel",
+    "_gan_loss_tile_kernel",
+    "_gan_loss_merge_kernel",
 }
 
 
@@ -70,12 +79,13 @@ def test_no_budget_allows_what_the_device_lacks(rig, written):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({**ENTRY, "resources": {**ENTRY["resources"], "spills": 4}}, "spills is an exception and needs its reason"),
+        ({**ENTRY, "resources": {**ENTRY["resources"], "spills": 4}}, "spills must be 0"),
         ({**ENTRY, "launch": {"conflict_factor": 1.5}}, "conflict_factor is an exception"),
+        ({**ENTRY, "reasons": {"spills": "once, before the loop"}}, "reasons must be of conflict_factor, got spills"),
         ({**ENTRY, "launch": {"speed": 9}}, "unknown keys speed"),
         ({**ENTRY, "resources": {"registers": 9}}, "resources must be registers, spills"),
     ],
-    ids=["spills", "conflicts", "unknown key", "missing key"],
+    ids=["spills", "conflicts", "a reason for spills", "unknown key", "missing key"],
 )
 def test_an_entry_with_a_mistake(written, entry, message):
     with pytest.raises(ValueError, match=message):
@@ -83,8 +93,9 @@ def test_an_entry_with_a_mistake(written, entry, message):
 
 
 def test_an_exception_with_its_reason(written):
-    entry = {**ENTRY, "resources": {**ENTRY["resources"], "spills": 4}, "reasons": {"spills": "once, before the loop"}}
-    assert written(entry)
+    assert written(
+        {**ENTRY, "launch": {"conflict_factor": 1.5}, "reasons": {"conflict_factor": "once, before the loop"}}
+    )
 
 
 def test_a_file_with_a_mistake(written):
@@ -94,8 +105,13 @@ def test_a_file_with_a_mistake(written):
         written(ENTRY, format=2)
 
 
-@pytest.mark.emulation
-@pytest.mark.parametrize("target", ["sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120", "gfx942"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(pytest.param(target, marks=pytest.mark.emulation) for target in NVIDIA),
+        *(pytest.param(target, marks=pytest.mark.emulation_full) for target in OTHERS),
+    ],
+)
 def test_gan_loss_is_within_its_budgets(rig, target):
     """The chain's are looked at where its values are."""
     budgets = rig.budgets.load()
@@ -110,6 +126,22 @@ def test_every_budget_is_of_a_case(rig):
     assert {name[1:] for name in rig.budgets.load()} == cases
 
 
+def test_every_kernel_is_compiled_for_every_target(rig):
+    kernels = {target: set() for target in rig.compilation.TARGETS}
+    for kernel, _, target in rig.budgets.load():
+        kernels[target].add(kernel.partition("#")[0])
+    assert set(kernels["sm_80"]) == {"_affine_act" + rest for rest in AFFINE_ACT} | BESIDES
+    assert all(each == kernels["sm_80"] for each in kernels.values())
+
+
+def test_every_product_is_on_tensor_cores(rig):
+    """But where float32 is not to be rounded ("ieee")."""
+    products = [b for b in rig.budgets.load().values() if b.kernel.startswith("_affine_act_conv")]
+    assert products
+    for budget in products:
+        assert budget.resources["tensor_cores"] == (not budget.configuration.endswith("ieee")), budget.name
+
+
 def test_budgets_and_launches_that_miss_each_other(rig, written):
     budgets = written(ENTRY, {**ENTRY, "kernel": "_other"})
     assert rig.budgets.violations([found(rig)], {}) == ["_k (float16 64x64, sm_80): no budget."]
@@ -117,6 +149,7 @@ def test_budgets_and_launches_that_miss_each_other(rig, written):
     assert sentence == "_other (float16 64x64, sm_80): a budget for what is not launched."
 
 
+@pytest.mark.emulation
 def test_the_command_prints_what_can_be_loaded(rig, tmp_path, capsys):
     rig.budgets.main(["gan_loss hinge", "sm_90"])
     path = tmp_path / "printed.json"

@@ -5,6 +5,7 @@ import torch
 
 from .ptx import EmulationError
 
+pytestmark = pytest.mark.emulation
 DIVISIBLE = [["tt.divisibility", 16]]
 
 

@@ -2,19 +2,22 @@
 
 import pytest
 import torch
+from support.chain_rows import case_of, with_wide_parameters
 from support.tolerances import assert_as_good_as
 
-from .chain_table import BATCH_NORMS, NVIDIA, PASSES, ROWS
+from .chain_table import BATCH_NORMS, NVIDIA, OTHERS, PASSES, ROWS, Row
 
 
 def _parameters(rows, targets):
+    parameters = []
     for row in rows:
         for target in row.targets + row.full:
             if target in targets:
-                later = target in row.full
-                marks = [pytest.mark.emulation_full] if later else [pytest.mark.emulation]
-                name = f"{row.configuration}-{target}"
-                yield pytest.param(row, target, id=name, marks=[] if target in row.sampled else marks)
+                marks = [pytest.mark.emulation_full if target in row.full else pytest.mark.emulation]
+                if isinstance(row, Row) and target in row.sampled:
+                    marks = []
+                parameters.append(pytest.param(row, target, id=f"{row.configuration}-{target}", marks=marks))
+    return parameters
 
 
 def _compare(ours: dict, stock: dict, exact: dict) -> None:
@@ -27,26 +30,27 @@ def _compare(ours: dict, stock: dict, exact: dict) -> None:
             raise AssertionError(f"{name}: {error}") from None
 
 
-def _copied_by_16(found) -> float:
-    """Of the bytes that asynchronous copies move, how many go 16 at a time."""
-    widths = found.counters.copies.widths
-    return 16 * widths[16] / sum(size * requests for size, requests in widths.items())
+def _by_16(traffic) -> float:
+    """Of the bytes that accesses of one kind move, how many go 16 at a time."""
+    return 16 * traffic.widths[16] / sum(size * requests for size, requests in traffic.widths.items())
 
 
 @pytest.mark.parametrize(("row", "target"), _parameters(ROWS, NVIDIA))
 def test_convolutions(rig, row, target):
     ours, found = rig.budgets.examine(rig.cases.CHAIN[row.configuration], target)
     launches = rig.chain_launches
-    case = launches.case_of(row)
+    case = case_of(row)
     if row.wide_weight:
-        _, case = launches.with_wide_parameters(case)
+        _, case = with_wide_parameters(case)
     up = launches.upstream(case, row.uses) if row.parts else None
     stock, exact = launches.defined(case, up, row.precision == "tf32"), launches.defined(case.to(torch.float64), up)
     _compare(ours._asdict(), stock._asdict(), exact._asdict())
     assert all(not counters.any() for counters in launches.workspace._counters.values())
     assert rig.budgets.violations(found, rig.budgets.load()) == []
     if row.vectors:
-        assert min(map(_copied_by_16, found)) > 0.7, "maps and weights are read 16 bytes at a time, vectors need not be"
+        assert min(_by_16(each.counters.copies) for each in found) > 0.7, (
+            "maps and weights are read 16 bytes at a time, vectors need not be"
+        )
 
 
 @pytest.mark.parametrize(("row", "target"), _parameters((*PASSES, *BATCH_NORMS), NVIDIA))
@@ -59,35 +63,38 @@ def test_passes_and_vectors(rig, row, target):
     absent = [name for name, result in ours.items() if result.numel() == 0]
     assert absent == [name for name in ours if name not in exact]
     _compare({name: ours[name] for name in ours if name in exact}, stock, exact)
+    if row in PASSES and row.shape[1] % 8 == 0:
+        assert all(_by_16(each.counters.loads) == 1 for each in found if "backward" not in each.kernel)
+        assert all(each.counters.stores.widths[16] for each in found)
     assert rig.budgets.violations(found, rig.budgets.load()) == []
 
 
-_OTHERS = {target for row in ROWS for target in row.targets} - set(NVIDIA)
-
-
-@pytest.mark.parametrize(("row", "target"), _parameters((*ROWS, *PASSES, *BATCH_NORMS), _OTHERS))
+@pytest.mark.parametrize(("row", "target"), _parameters((*ROWS, *PASSES, *BATCH_NORMS), OTHERS))
 def test_budgets_where_nothing_is_emulated(rig, row, target):
     _, found = rig.budgets.examine(rig.cases.CHAIN[row.configuration], target)
     assert rig.budgets.violations(found, rig.budgets.load()) == []
+    for each in found:
+        of_16 = [name for name in each.resources.global_accesses if "128" in name or name.endswith("dwordx4")]
+        assert of_16 or row not in ROWS + PASSES, f"{each.kernel}: no access of 16 bytes"
 
 
+@pytest.mark.emulation
 def test_every_configuration_of_the_table_runs(rig):
-    """On each emulated target, tests of a row in `full` counted in."""
+    """On each emulated target, tests of a row in `full` counted in. Stages apart, which depend on channels too."""
     configurations = rig.chain_launches.configurations
     for family in NVIDIA:
         taken, meant = set(), set()
         for op, precision in configurations._TABLE:
-            meant |= {(op, precision, each) for each in configurations._table(op, family, precision).values()}
+            meant |= {
+                (op, precision, each[:-2], each.flat) for each in configurations._table(op, family, precision).values()
+            }
         for row in ROWS:
             case = rig.cases.CHAIN[row.configuration]
             with case.within(family), rig.capture.capture() as launches:
                 case.call()
             for launch in launches:
                 op, constants = rig.chain_launches.op_of(launch.name), launch.arguments | launch.kwargs
-                each = configurations.Configuration(
-                    *(constants[f"BLOCK_{axis}"] for axis in "MNK"),
-                    *(constants[name] for name in ("GROUP", "num_warps", "num_stages")),
-                    flat=constants.get("FLAT", False),
-                )
-                taken.add((op, constants["PRECISION"], each))
+                sizes = tuple(constants[f"BLOCK_{axis}"] for axis in "MNK")
+                rest = constants["GROUP"], constants["num_warps"]
+                taken.add((op, constants["PRECISION"], sizes + rest, constants.get("FLAT", False)))
         assert taken == meant

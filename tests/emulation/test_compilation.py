@@ -6,6 +6,8 @@ import torch
 from .ptx import EmulationError
 from .ptx.parser import parse
 
+pytestmark = pytest.mark.emulation
+
 
 @pytest.fixture
 def fresh_cache(rig, tmp_path, monkeypatch):
@@ -81,7 +83,7 @@ def matmul(rig, precision: str, tile=(64, 64, 32)):
         ("sm_80", "float16", "HMMA.16816.F32", "LDGSTS.E.BYPASS.128"),
         ("sm_80", "tf32", "HMMA.1688.F32.TF32", "LDGSTS.E.BYPASS.128"),
         ("sm_90", "float16", "HGMMA.64x", "LDGSTS.E.BYPASS.128"),
-        ("sm_80", "ieee", None, "LDGSTS.E.BYPASS.128"),
+        pytest.param("sm_80", "ieee", None, "LDGSTS.E.BYPASS.128", marks=pytest.mark.emulation_full),
         ("gfx942", "float16", "v_mfma_f32", "buffer_load_dwordx4"),
     ],
 )
@@ -93,14 +95,13 @@ def test_resources_of_a_matmul(rig, target, precision, tensor_opcode, load):
     assert found.global_accesses[load] > 0 and found.shared > 0
 
 
-@pytest.mark.emulation
+@pytest.mark.emulation_full
 @pytest.mark.parametrize("target", ["sm_86", "sm_89", "sm_100", "sm_120"])
 def test_every_other_target_uses_tensor_cores(rig, target):
     found = rig.resources.resources(compiled(rig, target, matmul(rig, "float16", (128, 128, 32))))
     assert found.uses_tensor_cores, sorted(found.opcodes)
 
 
-@pytest.mark.emulation
 def test_spills_are_seen(rig):
     """256 x 128 float32 accumulators on 128 threads are 256 registers each, of 255."""
     found = rig.resources.resources(compiled(rig, "sm_80", matmul(rig, "float16", (256, 128, 32))))

@@ -8,7 +8,8 @@ from fastgan.reference import gan_loss as reference
 
 from .ptx import Order
 
-TARGETS = ("sm_80", "sm_90")
+pytestmark = pytest.mark.emulation
+TARGETS = ("sm_80", pytest.param("sm_90", marks=pytest.mark.emulation_full))
 CASES = [  # shape of the reals, of the fakes, scale
     pytest.param((1,), (1,), 3.0, id="one"),
     pytest.param((7, 3), (1025,), 3.0, id="two tiles"),
@@ -27,7 +28,9 @@ def stock(real, fake, family):
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("family", reference.FAMILIES)
 @pytest.mark.parametrize(("real_shape", "fake_shape", "scale"), CASES)
-@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.emulation)], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.emulation_full)], ids=str
+)
 def test_losses_and_gradients(rig, target, family, real_shape, fake_shape, scale, dtype):
     paired = family in reference.PAIRED
     if real_shape is None and paired:

@@ -6,6 +6,7 @@ from support.tolerances import assert_as_good_as, errors
 
 from .ptx import EmulationError, Order
 
+pytestmark = pytest.mark.emulation
 TARGETS = ("sm_80", "sm_90")
 ORDERS = [Order(), Order("ascending", "reverse"), Order("straggling"), Order("shuffled", "shuffled", 3)]
 # Errors of one product of numbers of that format, with float32 sums: half an ulp of what is read and of what is stored.
@@ -33,10 +34,10 @@ def test_add(rig, target, count):
     ("dtype", "precision"),
     [
         pytest.param(torch.float16, "ieee", id="float16"),
-        pytest.param(torch.bfloat16, "ieee", id="bfloat16"),
-        pytest.param(torch.float32, "tf32", id="tf32"),
-        pytest.param(torch.float32, "tf32x3", id="tf32x3"),
-        pytest.param(torch.float32, "ieee", id="ieee"),
+        pytest.param(torch.bfloat16, "ieee", id="bfloat16", marks=pytest.mark.emulation_full),
+        pytest.param(torch.float32, "tf32", id="tf32", marks=pytest.mark.emulation_full),
+        pytest.param(torch.float32, "tf32x3", id="tf32x3", marks=pytest.mark.emulation_full),
+        pytest.param(torch.float32, "ieee", id="ieee", marks=pytest.mark.emulation_full),
     ],
 )
 def test_matmul_in_three_stages(rig, target, dtype, precision):
@@ -49,7 +50,7 @@ def test_matmul_in_three_stages(rig, target, dtype, precision):
     assert (counters.tensor_core_instructions > 0) == (precision != "ieee" or dtype != torch.float32)
 
 
-@pytest.mark.emulation
+@pytest.mark.emulation_full
 @on_each_target
 @pytest.mark.parametrize("b_transposed", [False, True], ids=["b", "b.T"])
 @pytest.mark.parametrize("a_transposed", [False, True], ids=["a", "a.T"])
@@ -89,7 +90,7 @@ def test_a_prologue_and_statistics_by_the_last_arriver(rig, target, order):
     assert counters.conflict_factor == 1
 
 
-@pytest.mark.emulation
+@pytest.mark.emulation_full
 @on_each_target
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_prologue_and_statistics_in_every_format(rig, target, dtype, precision
     affine_act_matmul(rig, target, dtype, precision, order, count=False)
 
 
-@pytest.mark.emulation
+@pytest.mark.emulation_full
 @on_each_target
 @pytest.mark.parametrize("order", ORDERS[1::2], ids=str)
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_convolutions_as_implicit_products(rig, target, dtype, precision, order)
     assert max(errors(dw, exact_dw.permute(2, 3, 1, 0))) <= 4 * unit
 
 
-@pytest.mark.emulation
+@pytest.mark.emulation_full
 @pytest.mark.parametrize("target", ["sm_86", "sm_89", "sm_120"])
 @pytest.mark.parametrize(("dtype", "unit"), [(torch.float16, "float16"), (torch.bfloat16, "bfloat16")], ids=str)
 def test_other_targets_of_mma_sync(rig, target, dtype, unit):

@@ -15,13 +15,13 @@ BUILD = ROOT / "tests/cpu_program/build.py"
 
 @pytest.fixture(scope="module")
 def program(need) -> Path:
-    """The program with -O2, which takes half the time of the kernels' own -O3; kept in build/ from run to run."""
+    """The program, of the extension's own objects where that was built; kept in build/ from run to run."""
     named = shlex.split(os.environ.get("CXX") or "")[:1]
     found = [c for c in named or ["c++", "g++", "clang++"] if shutil.which(c)]
     need(None if found else "no C++ compiler", "cc")
     command = [sys.executable, str(BUILD), str(ROOT / "build/cpu_program/native"), "--jobs", "1"]
     command += [] if named else ["--cxx", found[0]]
-    built = subprocess.run([*command, "--", "-O2"], capture_output=True, text=True)
+    built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return Path(built.stdout.strip())
 

@@ -17,7 +17,7 @@ STOCK = {
 }
 ROWS = [(None, None), (1, 1), (3, 3), (1, 3), (3, None), (None, 1)]
 activations = pytest.mark.parametrize("activation", STOCK)
-pytestmark = pytest.mark.usefixtures("each_cpu_backend")
+pytestmark = pytest.mark.usefixtures("each_pass_backend")
 rows = pytest.mark.parametrize("rows", ROWS, ids=str)
 
 
@@ -80,13 +80,13 @@ def test_expanded_and_strided_upstream(activation):
 
 @activations
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"])
-def test_rounded_once(activation, dtype, each_cpu_backend):
+def test_rounded_once(activation, dtype, each_pass_backend):
     """Half maps are scaled in float32 and rounded at the end."""
     x, scale, shift = make((3, 3), (3, 2, 9, 9), dtype)
     ours = affine_act(x, scale, shift, activation, 0.3)
     expected = stock(x.float(), scale, shift, activation).to(dtype)
     # Bit for bit but for a tanh of our own, which may round the other way.
-    own_tanh = activation == "tanh" and each_cpu_backend != "reference"
+    own_tanh = activation == "tanh" and each_pass_backend != "reference"
     torch.testing.assert_close(ours, expected, rtol=2 * torch.finfo(dtype).eps if own_tanh else 0, atol=0)
     grads = torch.autograd.grad(ours.sum(), (x, scale, shift))
     assert [g.dtype for g in grads] == [dtype, torch.float32, torch.float32]
@@ -147,10 +147,10 @@ def test_empty_batch():
     assert grads[0].shape == x.shape and torch.equal(grads[1], torch.zeros(1, 3))
 
 
-def test_the_forced_backend_runs(each_cpu_backend):
+def test_the_forced_backend_runs(each_pass_backend):
     with backends.record() as runs:
         affine_act(*make((1, 1)), "relu", 0.0).sum().backward()
-    assert [run[:2] for run in runs] == [(op, each_cpu_backend) for op in ("affine_act", "affine_act_backward")]
+    assert [run[:2] for run in runs] == [(op, each_pass_backend) for op in ("affine_act", "affine_act_backward")]
 
 
 @pytest.mark.parametrize(

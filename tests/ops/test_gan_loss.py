@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from support import cuda_host
 from support.tolerances import assert_as_good_as
 from torch._subclasses import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
@@ -13,7 +14,7 @@ from fastgan.reference import gan_loss as reference
 
 FAMILIES = losses.FAMILIES
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
-BACKENDS = ["reference", "cpu"]
+BACKENDS = ["reference", "cpu", *cuda_host.PARAMETERS]
 SHAPES = [((1,), (1,)), ((7,), (3,)), ((1023,), (1025,)), ((3, 1, 5, 5), (64, 1)), ((4097,), (1024,))]
 
 
@@ -27,9 +28,10 @@ def shape_name(shapes) -> str:
 
 @pytest.fixture(params=BACKENDS)
 def backend(request, need):
-    need(backends.why_not("gan_loss", request.param, "cpu", torch.float32), request.param)
-    with backends.use_backend(request.param):
-        yield request.param
+    ours = "cuda" if request.param in cuda_host.BACKENDS else request.param
+    with cuda_host.forced(request.param):
+        need(backends.why_not("gan_loss", ours, "cpu", torch.float32), ours)
+        yield ours
 
 
 def make_logits(family: str, shapes, dtype: torch.dtype, seed: int = 0, scale: float = 3.0):

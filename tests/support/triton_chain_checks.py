@@ -19,8 +19,10 @@ from torch import Tensor
 from fastgan import backends
 from fastgan.errors import BackendError
 from fastgan.ops.affine_act import affine_act, affine_act_uint8
+from fastgan.ops.batch_norm_affine import batch_norm_affine
 from fastgan.ops.conv_triple import conv2d, conv2d_weight_grad, conv_transpose2d
 from fastgan.reference import affine_act as reference
+from fastgan.reference import batch_norm_affine as vectors
 
 CHECKS: dict[str, Callable[[], None]] = {}
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -326,6 +328,31 @@ def pointwise_values_and_gradients():
             runs.append([z, *torch.autograd.grad(z, inputs, torch.ones_like(z) * 0.7 + 0.3 * z.detach().sin())])
         for ours, stock, exact in zip(*runs, strict=True):
             assert_as_good_as(ours, stock, exact.detach())
+
+
+@check
+def batch_norm_as_vectors():
+    """A block and a half of channels; [C] and [N, C]; with and without weight, bias and the gradient of either."""
+    generator = torch.Generator().manual_seed(0)
+    mean, var = 30 * torch.randn(200, generator=generator), torch.randn(200, generator=generator).square() + 1e-4
+    for rows, affine, uses in itertools.product((0, 1, 3), ("wb", "w", "b", ""), ("st", "s", "t")):
+        shape = (rows, 200) if rows else (200,)
+        weight, bias = (torch.randn(shape, generator=generator) if name in affine else None for name in "wb")
+        ups = [torch.randn(max(rows, 1) if affine else 1, 200, generator=generator) for _ in uses]
+        runs = []
+        for ours, dtype in ((True, torch.float32), (False, torch.float32), (False, torch.float64)):
+            given = [each if each is None else each.to(dtype).requires_grad_() for each in (mean, var, weight, bias)]
+            inputs = [each for each in given if each is not None]
+            if ours:
+                *results, unbiased = batch_norm_affine(*given, 1e-3, 9)
+            else:
+                results, unbiased = vectors.batch_norm_affine(*given, 1e-3), given[1].detach() * (9 / 8)
+            used = [result for name, result in zip("st", results, strict=True) if name in uses]
+            grads = torch.autograd.grad(used, inputs, [up.to(dtype) for up in ups], allow_unused=True)
+            grads = [torch.zeros_like(each) if by is None else by for each, by in zip(inputs, grads, strict=True)]
+            runs.append([*results, unbiased, *grads])
+        for actual, stock, exact in zip(*runs, strict=True):
+            assert_as_good_as(actual, stock, exact.detach())
 
 
 @check

@@ -68,8 +68,19 @@ class Counters:
     @property
     def conflict_factor(self) -> float:
         """Over every access to shared memory."""
+        return self._cycles_per_phase(0)
+
+    def conflicts_in(self, file: str) -> int:
+        """Cycles lost to conflicts by what is for lines of this file."""
+        return sum(cycles for source, cycles in self.conflicts.items() if source.partition(":")[0] == file)
+
+    def conflict_factor_outside(self, file: str) -> float:
+        """As if the lines of this file had no conflicts."""
+        return self._cycles_per_phase(self.conflicts_in(file))
+
+    def _cycles_per_phase(self, without: int) -> float:
         phases = sum(use.phases for use in self.shared.values())
-        return sum(use.cycles for use in self.shared.values()) / phases if phases else 1.0
+        return (sum(use.cycles for use in self.shared.values()) - without) / phases if phases else 1.0
 
     def count_global(self, kind: str, addresses: np.ndarray, size: int, threads: np.ndarray) -> None:
         """kind: loads, stores, copies or atomics; threads: indices of the active ones, ascending."""

@@ -229,6 +229,9 @@ class Decoder:
     def _literal(self, text: str, dtype: np.dtype) -> np.ndarray:
         if text in self.program.module.shared:
             return np.array(SHARED_BASE + self.program.module.shared[text]).astype(dtype)
+        for parameter in self.program.module.parameters:
+            if parameter.name == text:
+                return np.array(parameter.offset).astype(dtype)
         if text[:2] in _FLOAT_LITERAL:
             digits, kind = _FLOAT_LITERAL[text[:2]]
             value = np.array(int(text[2 : 2 + digits], 16), kind)

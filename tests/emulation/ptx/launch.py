@@ -48,6 +48,7 @@ def launch(
     shared_bytes: int = 0,
     *,
     entry: str | None = None,
+    parameters: bytes | None = None,
     hidden_pointers: int = 0,
     written: "WrittenBytes | None" = None,
     order: Order = Order(),  # noqa: B008 (frozen)
@@ -61,6 +62,8 @@ def launch(
         view excluded, are all that may be touched through any pointer into its storage. int and float become what
         the parameter's type says; None is a null pointer.
     shared_bytes: dynamic shared memory.
+    parameters: the parameter space as it is, with pointers from `addresses(arguments)`; the arguments then only say
+        what there is to touch. For kernels that take structs.
     hidden_pointers: null pointers after the arguments (Triton: TRITON_HIDDEN_POINTERS).
     written: what was stored to which storage so far; reading other bytes of these is an error.
     order: who runs first where that is open.
@@ -79,7 +82,10 @@ def launch(
     arguments = [*arguments, *[None] * hidden_pointers]
     allocations = _allocations(arguments)
     memory = GlobalMemory([_buffer(allocation, written) for allocation in allocations])
-    parameters = _parameters(program, arguments, allocations, memory)
+    if parameters is None:
+        space = _parameters(program, arguments, allocations, memory)
+    else:
+        space = _raw_parameters(program, parameters)
     counters = Counters() if count else None
     ctas = _ordered_ctas(math.prod(grid), order)
     at_a_time = max(wave_threads // threads, 1)
@@ -88,11 +94,18 @@ def launch(
     shared = program.module.static_shared + shared_bytes
     for begin in range(0, len(ctas), at_a_time):
         wave = ctas[begin : begin + at_a_time]
-        Wave(program, wave, grid, (threads, 1, 1), parameters, memory, shared, counters, order).run()
+        Wave(program, wave, grid, (threads, 1, 1), space, memory, shared, counters, order).run()
     memory.copy_back()
     if counters is not None:
         counters.unique_bytes_loaded, counters.unique_bytes_stored = memory.unique_bytes()
     return counters
+
+
+def addresses(tensors: Sequence[torch.Tensor | None]) -> list[int]:
+    """Where the first elements of `tensors` lie in a launch whose arguments these are; 0 for None."""
+    allocations = _allocations(list(tensors))
+    memory = GlobalMemory([_buffer(allocation, None) for allocation in allocations])
+    return [_pointer(_tensor(tensor), allocations, memory) for tensor in tensors]
 
 
 class WrittenBytes:
@@ -179,6 +192,14 @@ def _parameters(program: Program, arguments: list, allocations: list[Allocation]
             raise EmulationError(f"{parameter.name} is a .{parameter.kind}, got {type(argument).__name__}")
         data[parameter.offset : parameter.offset + parameter.size] = value.view(np.uint8)
     return data
+
+
+def _raw_parameters(program: Program, parameters: bytes) -> np.ndarray:
+    if len(parameters) != program.module.parameter_bytes:
+        raise EmulationError(
+            f"{program.module.name} has {program.module.parameter_bytes} bytes of parameters, got {len(parameters)}"
+        )
+    return np.frombuffer(parameters, np.uint8).copy()
 
 
 def _pointer(tensor: torch.Tensor | None, allocations: list[Allocation], memory: GlobalMemory) -> int:

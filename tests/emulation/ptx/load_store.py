@@ -11,6 +11,7 @@ import numpy as np
 from .decode import Decoder, Execute, opcode
 from .errors import EmulationError, Fault
 from .formats import UNSIGNED
+from .global_memory import rows
 from .threads import Mask, Threads, active_threads
 
 _TYPES = tuple(f"{kind}{bits}" for kind in "bus" for bits in (8, 16, 32, 64)) + ("f16", "f32", "f64")
@@ -66,7 +67,7 @@ def _load(d: Decoder) -> Execute:
     if hinted:
         d.source(np.uint64)
     if space == "param":
-        fetch = _parameter_loader(address.offset, unit, count)
+        fetch = _parameter_loader(unit, count)
     else:
         fetch = _global_loader(unit, count) if space == "global" else _shared_loader(d, unit, count)
 
@@ -83,10 +84,16 @@ def _load(d: Decoder) -> Execute:
     return execute
 
 
-def _parameter_loader(offset: int, unit: int, count: int):
+def _parameter_loader(unit: int, count: int):
+    """An address in the parameter space is an offset, be it in a register."""
+    size = unit * count
+
     def fetch(threads: Threads, addresses: np.ndarray, at: np.ndarray) -> np.ndarray:
-        data = threads.wave.parameters[offset : offset + unit * count]
-        return np.broadcast_to(data.view(f"u{unit}"), (len(at), count))
+        parameters = threads.wave.parameters
+        if (wrong := (addresses < 0) | (addresses + size > len(parameters)) | (addresses % size != 0)).any():
+            where = wrong.argmax()
+            raise Fault(f"load of {size} bytes at byte {int(addresses[where])} of the parameters", at[where])
+        return rows(parameters, unit, count)[addresses // size]
 
     return fetch
 

@@ -191,8 +191,9 @@ class _Multiply:
         to_matrix, to_registers = accumulator(self.result.bits, self.width)
         before = read_elements(threads, self.accumulators, self.result, warps)[:, to_matrix]
         before = np.where(product.keep[:, None], before, np.float32(0)).reshape(count, _ROWS, self.width)
-        grouped = left.reshape(len(right), -1, self.depth)  # [units, rows of a unit, depth]
-        total = np.matmul(grouped, right.transpose(0, 2, 1)).reshape(count, _ROWS, self.width)
+        # The rows of a warp at a time: how many warps multiply together must not show in how numpy rounds.
+        by_warp = left.reshape(len(right), -1, _ROWS, self.depth)  # [units, warps of a unit, rows, depth]
+        total = np.matmul(by_warp, right.transpose(0, 2, 1)[:, None]).reshape(count, _ROWS, self.width)
         total = total * np.float32(self.signs[0] * self.signs[1]) + before
         write_elements(threads, self.accumulators, self.result, total.reshape(count, -1)[:, to_registers], warps)
 

@@ -1,0 +1,203 @@
+"""Builds csrc/cuda and the CUDA half of csrc/torch for the CPU, with the C++ compiler and the headers of this folder.
+
+    python -m tests.cuda_host.build [--sanitize]
+
+prints the path of the library that FASTGAN_CUDA_HOST wants. Neither nvcc nor CUDA's headers are needed. What is
+there already is not compiled again, unless the contents of a file that it was made from, or the command, changed.
+"""
+
+import argparse
+import ast
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+FOLDER = ROOT / "build" / "cuda_host"
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")
+# The baseline of the machine and no contraction: the same bits everywhere.
+FLAGS = (
+    "-std=c++17",
+    "-O2",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-ffp-contract=off",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+    "-pthread",
+    "-DFASTGAN_CUDA_ON_HOST",
+    f"-I{ROOT / 'csrc'}",
+    f"-I{HERE}",
+)
+CUDA_HALF = "FASTGAN_CUDA_KEY"  # what a binding with a CUDA half mentions
+
+
+def shim_sources() -> list[Path]:
+    return sorted(HERE.glob("*.cpp"))
+
+
+def operator_sources() -> list[Path]:
+    settings = _settings()
+    bindings = [ROOT / source for source in settings["TORCH_SOURCES"]]
+    halves = [source for source in bindings if CUDA_HALF in source.read_text()]
+    return [*_cuda_sources(), *halves]
+
+
+def _cuda_sources() -> list[Path]:
+    return [ROOT / source for source in _settings()["CUDA_SOURCES"]]
+
+
+def operators(sanitize: bool = False) -> Path:
+    """The library of the operators, for torch."""
+    torch = _torch_folder()
+    flags = [
+        f"-DTORCH_TARGET_VERSION={_settings()['TORCH_TARGET_VERSION']}",
+        "-DFASTGAN_WITH_CUDA",
+        "-isystem",
+        str(torch / "include"),
+    ]
+    links = [f"-L{torch / 'lib'}", "-Wl,--no-as-needed", "-lc10", "-ltorch", "-ltorch_cpu"]
+    name = "operators_sanitized" if sanitize else "operators"
+    return library(name, operator_sources(), flags, links, sanitize)
+
+
+def launchers() -> Path:
+    """The launchers of csrc/cuda alone, their C functions visible: no torch."""
+    return library("launchers", _cuda_sources(), ["-fvisibility=default", "-fno-gnu-unique"])
+
+
+def sanitizer_environment() -> dict[str, str]:
+    """For a process that loads a library with sanitizers into a Python without them."""
+    compiler = shlex.split(os.environ.get("CXX") or "c++")
+
+    def path_of(library: str) -> str:
+        done = subprocess.run([*compiler, f"-print-file-name={library}"], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    # libstdc++ is loaded with the sanitizer, which otherwise does not find what Python alone does not link.
+    preload = " ".join(map(path_of, ("libasan.so", "libstdc++.so")))
+    return {
+        **os.environ,
+        "LD_PRELOAD": preload,
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+
+
+def library(
+    name: str, sources: list[Path], flags: list[str] = (), links: list[str] = (), sanitize: bool = False
+) -> Path:
+    """build/cuda_host/<name>.so from these sources and the shim's. RuntimeError with the compiler's words."""
+    compiler = shlex.split(os.environ.get("CXX") or "c++")
+    sanitizers = list(SANITIZERS) if sanitize else []
+    commands = {source: [*compiler, *FLAGS, *sanitizers] for source in shim_sources()}
+    commands |= {source: [*compiler, *FLAGS, *sanitizers, *flags] for source in sources}
+    target = FOLDER / f"{name}.so"
+    with _alone():
+        with ThreadPoolExecutor(max_workers=int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)) as pool:
+            objects = list(pool.map(_compiled, commands, commands.values()))
+        link = [*compiler, "-shared", "-pthread", *sanitizers, *map(str, objects), *links]
+        if not _is_current(target, link):
+            _make(target, link, [*link, "-o"], objects)
+    return target
+
+
+def _compiled(source: Path, command: list[str]) -> Path:
+    identity = hashlib.sha256(shlex.join([str(source), *command]).encode()).hexdigest()[:16]
+    target = FOLDER / "objects" / f"{source.stem}-{identity}.o"
+    if not _is_current(target, command):
+        depends = target.with_suffix(".d")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        compile_it = [*command, "-MD", "-MF", str(depends), "-x", "c++", "-c", str(source), "-o"]
+        _make(target, command, compile_it, None)
+        needed = shlex.split(depends.read_text().replace("\\\n", " ").partition(":")[2])
+        _record(target, command, [Path(path) for path in needed])
+    return target
+
+
+def _make(target: Path, command: list[str], complete: list[str], needed: list[Path] | None) -> None:
+    """Runs `complete` and the name of a file, which becomes `target` when it is whole."""
+    scratch = target.with_suffix(".new")
+    done = subprocess.run([*complete, str(scratch)], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{shlex.join(complete)} failed:\n{done.stdout}{done.stderr}")
+    sys.stderr.write(done.stderr)
+    os.replace(scratch, target)
+    if needed is not None:
+        _record(target, command, needed)
+
+
+def _record(target: Path, command: list[str], needed: list[Path]) -> None:
+    record = {"command": command, "torch": _torch_version(), "needed": {str(path): _digest(path) for path in needed}}
+    target.with_suffix(".json").write_text(json.dumps(record))
+
+
+def _is_current(target: Path, command: list[str]) -> bool:
+    try:
+        record = json.loads(target.with_suffix(".json").read_text())
+    except FileNotFoundError:
+        return False
+    if not target.is_file() or record["command"] != command or record["torch"] != _torch_version():
+        return False
+    return all(os.path.exists(path) and _digest(Path(path)) == digest for path, digest in record["needed"].items())
+
+
+_digests: dict[tuple[Path, int, int], str] = {}
+
+
+def _digest(path: Path) -> str:
+    state = path.stat()
+    key = path, state.st_mtime_ns, state.st_size
+    if key not in _digests:
+        _digests[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return _digests[key]
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One build at a time: several test processes may want the same library."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _settings() -> dict:
+    """Lists of setup.py, which cannot be imported without building."""
+    wanted = {"CUDA_SOURCES", "TORCH_SOURCES", "TORCH_TARGET_VERSION"}
+    settings = {}
+    for node in ast.parse((ROOT / "setup.py").read_text()).body:
+        names = {getattr(target, "id", None) for target in getattr(node, "targets", ())}
+        for name in names & wanted:
+            settings[name] = ast.literal_eval(node.value)
+    return settings
+
+
+def _torch_folder() -> Path:
+    return Path(importlib.util.find_spec("torch").origin).parent
+
+
+def _torch_version() -> str:
+    return importlib.metadata.version("torch")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UBSan")
+    sys.stdout.write(f"{operators(parser.parse_args().sanitize)}\n")
+
+
+if __name__ == "__main__":
+    main()

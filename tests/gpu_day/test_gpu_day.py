@@ -1,0 +1,98 @@
+"""The machinery of the day there is a GPU, without one: its records, its page, and a dry run of the whole."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .__main__ import LABEL, begun
+from .device import code_for
+from .page import page
+from .stages import counted
+
+ROOT = Path(__file__).resolve().parents[2]
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="gpu.test_a" name="right"/>
+<testcase classname="gpu.test_a" name="wrong"><failure message="error is 3\nmore">trace</failure></testcase>
+<testcase classname="gpu.test_a" name="broken"><error message="no device"/></testcase>
+<testcase classname="gpu.test_a" name="absent"><skipped message="no triton"/></testcase>
+</testsuite></testsuites>"""
+
+
+@pytest.mark.parametrize(
+    ("capability", "archs", "expected"),
+    [
+        ((8, 0), "80 90", "compiled for sm_80"),
+        ((8, 9), "80 86 90", "compiled for sm_86"),
+        ((9, 0), "80 90", "compiled for sm_90"),
+        ((12, 0), "80 90", "PTX of sm_90, compiled by the driver at the first launch"),
+        ((8, 0), "86 90", "nothing: built for 86, 90 alone"),
+        ((10, 0), "80 90a", "nothing: built for 80, 90a alone"),
+        ((12, 1), "80 100 120", "compiled for sm_120"),
+    ],
+    ids=lambda value: str(value).replace(" ", "-"),
+)
+def test_which_code_a_device_runs(capability, archs, expected):
+    assert code_for(capability, archs.split()) == expected
+
+
+def test_a_report_of_pytest_is_counted(tmp_path):
+    path = tmp_path / "report.xml"
+    path.write_text(REPORT.replace("\nmore", "&#10;more"))
+    counts, failures = counted(path)
+    assert counts == {"tests": 4, "failed": 2, "skipped": 1}
+    assert [each["said"] for each in failures] == ["error is 3", "no device"]
+    assert counted(tmp_path / "nothing.xml")[0]["tests"] == 0
+
+
+def test_a_dry_run_and_a_day_are_never_mixed(tmp_path):
+    path = tmp_path / "results.json"
+    day = begun(path, dry=False)
+    day["stages"]["tune"] = {"seconds": 1}
+    path.write_text(json.dumps(day))
+    assert begun(path, dry=False) == day
+    assert begun(path, dry=True)["stages"] == {}
+    path.write_text('{"format": "cut o')
+    assert begun(path, dry=False)["stages"] == {}
+
+
+def stage(name: str, **changes) -> dict:
+    made = {"name": name, "title": f"The {name}", "state": "passed", "seconds": 1.0, "said": "well", "details": {}}
+    return made | changes
+
+
+def test_the_page_says_what_failed():
+    failed = stage("numerics", state="failed", details={"failures": [{"name": "gpu::a<b", "said": "x & y"}]})
+    result = {"label": None, "dry_run": False, "begun": "today", "stages": {"a": stage("a"), "numerics": failed}}
+    text = page(result)
+    assert "Failed: The numerics." in text
+    assert "gpu::a&lt;b: x &amp; y" in text
+    assert "dry run" not in text.lower() and "Stand-in" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.emulation
+@pytest.mark.timeout(1200)
+def test_a_dry_run_does_every_stage_and_says_what_it_is(tmp_path, need):
+    need(None if importlib.util.find_spec("triton") else "triton is not installed", "triton")
+    out = tmp_path / "day"
+    for part in ("check", "bench"):
+        command = [sys.executable, "-m", "tests.gpu_day", part, "--dry-run", "--out", str(out)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert LABEL in done.stderr
+    result = json.loads((out / "results.json").read_text())
+    assert result["dry_run"] and result["label"] == LABEL
+    states = {name: stage["state"] for name, stage in result["stages"].items()}
+    sanitizers = {"memcheck", "racecheck", "synccheck"}
+    assert {name for name, state in states.items() if state == "left out"} == sanitizers
+    assert {"device", "numerics", "tune", "generator-fp16", "train-step-fp16", "floors"} == set(states) - sanitizers
+    assert result["stages"]["numerics"]["details"]["tests"] > 4
+    assert len(result["stages"]["floors"]["details"]["steps"]) == 2
+    text = (out / "report.html").read_text()
+    assert text.count(LABEL) >= 4
+    assert "Measured" not in text
