@@ -11,9 +11,11 @@ VENV := $(or $(ACTIVE),.venv)
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.fastgan-environment
 NATIVE := $(VENV)/.fastgan-native
-NATIVE_SOURCES := setup.py $(wildcard building/*) $(shell find csrc -type f)
-CXX_SOURCES := $(shell find csrc tests/cpu_program tests/cuda_host -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+NATIVE_SOURCES := setup.py $(wildcard building/*) fastgan/include/fastgan.h $(shell find csrc -type f)
+CXX_ROOMS := csrc fastgan/include examples tests/cpu_program tests/c_api_program tests/cuda_host
+CXX_SOURCES := $(shell find $(CXX_ROOMS) -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 PROGRAM := build/cpu_program
+C_API_PLANS := build/c_api_plans
 BUILD_PROGRAM = $(PYTHON) tests/cpu_program/build.py
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -g1
 AARCH64 ?= aarch64-linux-gnu
@@ -79,9 +81,11 @@ wheel: dev  ## dist/*.whl with CUDA for every architecture, named after the olde
 test-wheel: wheel  ## the wheel in torch 2.13 (CPU), 2.14 and 2.11 (CUDA): 5 GB of packages each, gone afterwards
 	$(BIN)/python -m pytest -m wheel tests/install
 
-test-asan:  ## the CPU kernels on guarded memory under AddressSanitizer and UBSan
+test-asan: $(C_API_PLANS)  ## the CPU kernels, on guarded memory, and the C API under AddressSanitizer and UBSan
 	$(BUILD_PROGRAM) $(PROGRAM)/asan -- -O1 $(SANITIZERS)
 	$(PROGRAM)/asan/cpu_program
+	$(BUILD_PROGRAM) $(PROGRAM)/asan --program c_api_program -- -O1 $(SANITIZERS)
+	$(PROGRAM)/asan/c_api_program $(C_API_PLANS)/*.safetensors
 
 # libstdc++ is loaded with the sanitizer, which otherwise does not find what Python alone does not link. Tests of
 # threads are left out: they take most of the time, and test-tsan looks closer.
@@ -91,9 +95,16 @@ test-asan-torch: dev  ## the native operators' tests, through torch, under Addre
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
 		PYTHONPATH=$(CURDIR)/build/asan/lib $(BIN)/pytest tests/native -k "not threads" --ignore tests/native/test_cpu_program.py
 
-test-tsan:  ## the CPU kernels on guarded memory under ThreadSanitizer
+test-tsan: $(C_API_PLANS)  ## the CPU kernels, on guarded memory, and the C API under ThreadSanitizer
 	$(BUILD_PROGRAM) $(PROGRAM)/tsan -- -O1 -g1 -fsanitize=thread
 	$(PROGRAM)/tsan/cpu_program --quick
+	$(BUILD_PROGRAM) $(PROGRAM)/tsan --program c_api_program -- -O1 -g1 -fsanitize=thread
+	$(PROGRAM)/tsan/c_api_program --only threads $(C_API_PLANS)/*.safetensors
+
+# What `fastgan export` writes, for the C API to read.
+$(C_API_PLANS): $(NATIVE) tests/c_api/write_plans.py tests/c_api/plans.py $(wildcard fastgan/frozen/*.py)
+	$(BIN)/python tests/c_api/write_plans.py $@
+	@touch $@
 
 test-aarch64:  ## the baseline kernels on an emulated aarch64, and whether they became vector instructions
 	@command -v $(AARCH64)-g++ >/dev/null && command -v $(AARCH64)-objdump >/dev/null && command -v $(QEMU) >/dev/null || { \
@@ -120,7 +131,9 @@ bench-micro: dev  ## time the smallest pieces (pytest-benchmark)
 	$(BIN)/python -m pytest bench/micro --benchmark-sort=name
 
 clean:  ## remove what was built, the environment included; runs stay
-	rm -rf build dist *.egg-info .ruff_cache .hypothesis .benchmarks fastgan/_ops*.so fastgan/_C*.so fastgan/_build.json
+	rm -rf build dist *.egg-info .ruff_cache .hypothesis .benchmarks fastgan/_ops*.so fastgan/_C*.so fastgan/lib fastgan/_build.json
 	find fastgan kernels bench tests -name __pycache__ -exec rm -rf {} +
 	rm -f $(ENVIRONMENT) $(NATIVE)
 	$(if $(ACTIVE),,rm -rf .venv)
+
+include csrc/c_api/library.mk

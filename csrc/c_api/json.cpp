@@ -270,6 +270,7 @@ double Json::number(const std::string& where) const {
   if (kind_ != Kind::kNumber) throw JsonError(where + " is no number");
   std::istringstream stream(text_);
   stream.imbue(std::locale::classic());
+  stream.exceptions(std::ios::badbit);  // no memory is not a bad number
   double value = 0;
   stream >> value;
   if (!std::isfinite(value) || stream.fail()) throw JsonError(where + " is out of range");

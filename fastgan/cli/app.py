@@ -12,7 +12,20 @@ from fastgan._version import __version__
 from fastgan.cli.console import note
 from fastgan.errors import FastganError, FastganWarning
 
-COMMANDS = ("info", "data", "demo", "train", "generate", "study", "report", "bench", "tune", "export", "verify")
+COMMANDS = (
+    "info",
+    "data",
+    "demo",
+    "train",
+    "generate",
+    "study",
+    "report",
+    "bench",
+    "tune",
+    "export",
+    "c-api",
+    "verify",
+)
 
 # typer ships click inside itself from 0.26 on and beside itself before: this is its UsageError in both.
 _UsageError = typer.BadParameter.__base__
@@ -37,7 +50,7 @@ def _options(
 
 
 def build(names: tuple[str, ...]) -> typer.Typer:
-    """The application with the commands `names`; each lives in the module of its name."""
+    """The application with the commands `names`; each lives in the module of its name, with _ for -."""
     app = typer.Typer(
         name="fastgan",
         callback=_options,
@@ -48,11 +61,12 @@ def build(names: tuple[str, ...]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name in names:
-        module = import_module(f"fastgan.cli.{name}")
+        name_in_python = name.replace("-", "_")
+        module = import_module(f"fastgan.cli.{name_in_python}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:
-            app.command(name=name)(getattr(module, name))
+            app.command(name=name)(getattr(module, name_in_python))
     return app
 
 

@@ -1,5 +1,6 @@
 """Real installs, each into a throw-away folder: with and without a compiler, a visible torch, triton."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -95,7 +96,7 @@ def test_without_a_compiler(source, tmp_path):
     assert said.startswith("ran reference\n")
     assert "no working C++17 compiler was found (tried /nonexistent/c++)" in said
     assert "to get it: pip install --no-build-isolation ." in said
-    for file in ("kernels/gan_loss.py", "bench/__init__.py", "tasks/report.html"):
+    for file in ("kernels/gan_loss.py", "bench/__init__.py", "tasks/report.html", "include/fastgan.h"):
         assert (target / "fastgan" / file).is_file(), file
 
 
@@ -125,6 +126,9 @@ def test_native_wheel(source, tmp_path):
     assert said.startswith("ran cpu\n")
     assert "FASTGAN_BUILD=cpu asked for the CPU part alone" in said
     assert "triton is not installed" in said
+    assert (target / "fastgan/include/fastgan.h").is_file()
+    library = ctypes.CDLL(str(target / "fastgan/lib/libfastgan.so"))
+    assert library.fastgan_c_version() == 1
     (host,) = (target / "fastgan").glob("_C*.so")
     host.write_bytes(b"not a shared object")
     assert use(target).startswith("ran cpu\n")
@@ -166,10 +170,13 @@ def test_source_distribution_and_wheel_hold_what_they_should(source, tmp_path):
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         files = {name.partition("/")[2] for name in archive.getnames()}
     on_disk = {str(p.relative_to(source)) for p in (source / "csrc").rglob("*") if p.is_file()}
-    assert on_disk | {"kernels/gan_loss.py", "bench/__init__.py", "building/tools.py", "setup.py"} <= files
+    listed = {"kernels/gan_loss.py", "bench/__init__.py", "building/tools.py", "fastgan/include/fastgan.h", "setup.py"}
+    assert on_disk | listed <= files
     wheel = next(tmp_path.glob("*.whl"))
     assert wheel.name.endswith("-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         top = {name.partition("/")[0] for name in archive.namelist()}
-        assert {"fastgan/kernels/gan_loss.py", "fastgan/_build.json"} <= set(archive.namelist())
+        assert {"fastgan/kernels/gan_loss.py", "fastgan/include/fastgan.h", "fastgan/_build.json"} <= set(
+            archive.namelist()
+        )
     assert top == {"fastgan", wheel.name.split("-py3")[0] + ".dist-info"}
