@@ -53,7 +53,9 @@ def test_most_copies_are_of_16_bytes():
     counters = nvcc_budgets.launched("conv_transpose2d odd sizes fp16", "sm_80").counters
     assert set(counters.copies.widths) == {16}
     assert counters.stores.widths[16] * 16 > 0.9 * sum(
-        size * requests for size, requests in counters.stores.widths.items() if size != 4  # 4: statistics
+        size * requests
+        for size, requests in counters.stores.widths.items()
+        if size != 4  # 4: statistics
     )
 
 
