@@ -107,8 +107,13 @@ def few_rows_of_many_samples(subject: Subject) -> None:
 
 @check
 def in_every_order(subject: Subject) -> None:
-    """The same bits, whoever runs first: statistics over 20 tiles in groups of 4 and 5."""
-    case = make_case("conv_transpose2d", samples=5, channels=(8, 24), size=(8, 8), dtype=torch.float16, **K4S2)
+    """The same bits, whoever runs first: statistics over 20 tiles in groups of 4, four phases or one."""
+    _in_every_order(subject, "conv_transpose2d", (8, 24), (8, 8))
+    _in_every_order(subject, "conv2d", (8, 40), (32, 32))
+
+
+def _in_every_order(subject: Subject, kind: str, channels: tuple[int, int], size: tuple[int, int]) -> None:
+    case = make_case(kind, samples=5, channels=channels, size=size, dtype=torch.float16, **K4S2)
     first = None
     for order in range(subject.orders):
         call = subject.call(case)
