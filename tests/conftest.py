@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cuda_host import build
 
 # Two workers on two cores: fixtures of a whole module run with one thread too.
 torch.set_num_threads(1)
@@ -40,6 +41,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     stand_in = os.environ.get("FASTGAN_GPU_DRY_RUN") and item.get_closest_marker("stand_in")
     if item.get_closest_marker("gpu") and not (stand_in or torch.cuda.is_available()):
         _skip("torch sees no CUDA device", "gpu")
+    if item.get_closest_marker("cuda_host") and (reason := build.compiler_missing()):
+        _skip(reason, "cc")
 
 
 def _skip(reason: str, what: str) -> None:

@@ -17,6 +17,7 @@ import importlib.util
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,12 @@ FLAGS = (
     "-DFASTGAN_CUDA_ON_HOST",
 )
 CUDA_HALF = "FASTGAN_CUDA_KEY"  # what a binding with a CUDA half mentions
+
+
+def compiler_missing() -> str | None:
+    """None where there is a compiler, else why not."""
+    name = _compiler()[0]
+    return None if shutil.which(name) else f"no C++ compiler was found (tried {name})"
 
 
 def operator_sources() -> list[Path]:
@@ -75,10 +82,9 @@ def launchers() -> Path:
 
 def sanitizer_environment() -> dict[str, str]:
     """For a process that loads a library with sanitizers into a Python without them."""
-    compiler = shlex.split(os.environ.get("CXX") or "c++")
 
     def path_of(library: str) -> str:
-        done = subprocess.run([*compiler, f"-print-file-name={library}"], capture_output=True, text=True, check=True)
+        done = subprocess.run([*_compiler(), f"-print-file-name={library}"], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     # libstdc++ is loaded with the sanitizer, which otherwise does not find what Python alone does not link.
@@ -105,8 +111,7 @@ def library(
 
     csrc, shim: where headers lie, and the shim's sources. What comes from outside the repository stays in `folder`.
     """
-    compiler = shlex.split(os.environ.get("CXX") or "c++")
-    common = [*compiler, *FLAGS, *(SANITIZERS if sanitize else ())]
+    common = [*_compiler(), *FLAGS, *(SANITIZERS if sanitize else ())]
     commands = {each: [*common, f"-I{ROOT / 'csrc'}", f"-I{shim}"] for each in sorted(shim.glob("*.cpp"))}
     commands |= {each: [*common, f"-I{csrc}", f"-I{shim}", *flags] for each in sources}
     target = folder / f"{name}.so"
@@ -117,6 +122,10 @@ def library(
         if not _is_current(target, link):
             _make(target, link, [*link, "-o"], objects)
     return target
+
+
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CXX") or "c++")
 
 
 def _compiled(folder: Path, source: Path, command: list[str]) -> Path:

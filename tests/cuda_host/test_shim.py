@@ -14,7 +14,8 @@ schedules = pytest.mark.parametrize("schedule", shim_checks.SCHEDULES, ids="sche
 
 
 @pytest.fixture(scope="module")
-def kernels() -> ctypes.CDLL:
+def kernels(need) -> ctypes.CDLL:
+    need(build.compiler_missing(), "cc")
     return shim_checks.load(build.library("kernels", shim_checks.SOURCES))
 
 
