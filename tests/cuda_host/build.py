@@ -103,7 +103,7 @@ def library(
 ) -> Path:
     """<name>.so in `folder` from these sources and the shim's. RuntimeError with the compiler's words.
 
-    csrc, shim: where headers lie, and the shim's sources. What is compiled from outside the repository stays in `folder`.
+    csrc, shim: where headers lie, and the shim's sources. What comes from outside the repository stays in `folder`.
     """
     compiler = shlex.split(os.environ.get("CXX") or "c++")
     common = [*compiler, *FLAGS, *(SANITIZERS if sanitize else ())]

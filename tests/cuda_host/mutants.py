@@ -59,11 +59,11 @@ KERNELS = (
         "gradients_in_nchw",
     ),
     Mutant(
-        "threads beyond the rows add pixels twice",
+        "a block goes on into the next one's pixels",
         "cuda/map_threads.cuh",
-        "row < t.rows && p.channel < t.channels",
-        "p.channel < t.channels",
-        "gradients_of_3_channels",
+        "packs_between(first, t.rows, (p.tile + 1) * t.tile, t.pixels)",
+        "packs_between(first, t.rows, t.pixels, t.pixels)",
+        "gradients_in_nhwc",
     ),
     Mutant(
         "channels do not begin again in a fold",
@@ -164,7 +164,7 @@ SHIM = (
         "schedule.h",
         "return number_ != 0 && number_ % 2 == 0;",
         "return false;",
-        "missing_second_barrier",
+        "missing_barrier_after_zero",
     ),
     Mutant(
         "every address is aligned",

@@ -39,7 +39,8 @@ REFUSED = {
 
 SEEN = {  # kernel -> schedules under which its numbers are wrong
     "missing_barrier": (0, 7, 2, 4),
-    "missing_second_barrier": (2, 4),
+    "missing_second_barrier": (0, 7, 2, 4),
+    "missing_barrier_after_zero": (2,),
     "never_written": (0, 7, 2, 4),
     "copy_without_wait": (0, 7, 2, 4),
     "copy_over_what_is_read": (0, 7, 2, 4),

@@ -30,6 +30,16 @@ __global__ void missing_second_barrier(float* out) {
   out[threadIdx.x] = sum - 2.0f;
 }
 
+// Whoever adds first may come before the zero.
+__global__ void missing_barrier_after_zero(float* out) {
+  FASTGAN_STATIC_SHARED(float, total);
+  if (threadIdx.x == 0) total = 0.0f;
+  const float sum = __shfl_xor_sync(kAll, 0.25f, 1) + __shfl_xor_sync(kAll, 0.25f, 2);
+  if (threadIdx.x % 32 == 0) atomicAdd(&total, sum);
+  __syncthreads();
+  out[threadIdx.x] = total;
+}
+
 __global__ void never_written(float* out) {
   FASTGAN_SHARED(bytes);
   FASTGAN_STATIC_SHARED(float[kThreads], values);
@@ -150,6 +160,7 @@ struct Wrong {
 const Wrong kWrong[] = {
     {"missing_barrier", missing_barrier},
     {"missing_second_barrier", missing_second_barrier},
+    {"missing_barrier_after_zero", missing_barrier_after_zero},
     {"never_written", never_written, 2},
     {"copy_without_wait", copy_without_wait},
     {"copy_over_what_is_read", copy_over_what_is_read},
