@@ -78,7 +78,12 @@ def step(number: int, **changes) -> Callable[[PlanFile], None]:
 
 def overlap(file: PlanFile) -> None:
     begin, end = file.header["shift1"]["data_offsets"]
-    file.header["shift1"]["data_offsets"] = [begin - 4, end - 4]
+    file.header["shift1"].update(data_offsets=[begin - 4 * 64, end], shape=[4, 64])
+
+
+def gap(file: PlanFile) -> None:
+    begin, end = file.header["shift1"]["data_offsets"]
+    file.header["shift1"].update(data_offsets=[begin + 4 * 64, end], shape=[2, 64])
 
 
 def twice(file: PlanFile) -> None:
@@ -107,6 +112,7 @@ HEADERS = {
     "three offsets": (tensor("bias3", data_offsets=[0, 4, 8]), "data_offsets of tensor 'bias3' are not two"),
     "offsets backwards": (tensor("bias3", data_offsets=[8, 4]), "data_offsets of tensor 'bias3' is out of range"),
     "an overlap": (overlap, "the tensors overlap or leave a gap"),
+    "a gap": (gap, "the tensors overlap or leave a gap"),
     "too many tensors": (
         lambda f: f.header.update(
             {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(9000)}
