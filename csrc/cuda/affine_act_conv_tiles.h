@@ -6,6 +6,14 @@
 
 namespace fastgan::cuda {
 
+// Blocks of a multiprocessor fewer than elsewhere that registers are left for: nvcc 13.0 takes more of them
+// for Blackwell, where bfloat16 would spill.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr int kBlocksLess = 1;
+#else
+constexpr int kBlocksLess = 0;
+#endif
+
 // A block makes kRows x kColumns outputs, its warps kWarpRows x kWarpColumns each, from kStages stages of K.
 template <int rows, int columns, int warp_rows, int warp_columns, int stages>
 struct Tile {
@@ -13,7 +21,8 @@ struct Tile {
   static constexpr int kStages = stages;
   static constexpr int kWarpsDown = rows / warp_rows, kWarpsAcross = columns / warp_columns;
   static constexpr int kThreads = 32 * kWarpsDown * kWarpsAcross;
-  static constexpr int kBlocks = rows * columns > 8192 ? 1 : 512 / kThreads;  // that registers are left for
+  // That registers are left for.
+  static constexpr int kBlocks = rows * columns > 8192 ? 1 : 512 / kThreads - kBlocksLess;
   static constexpr int kStageBytes = (rows + columns) * kRowBytes;
   // The epilogue goes through shared memory by passes of so many columns, in rows of kPitch floats: a pitch
   // of 8 modulo 32 words lets a warp store its 2 columns of 8 rows each without a conflict.

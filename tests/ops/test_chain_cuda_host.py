@@ -12,8 +12,8 @@ from support.triton_chain_checks import CHECKS
 from fastgan import backends
 
 pytestmark = [pytest.mark.cuda_host, pytest.mark.timeout(900)]  # the first test builds the library
-# These two are about Triton's launchers; gradients in bfloat16 are ATen's, which rounds between its passes.
-OTHERS = {"pixels_of_the_epilogue", "refusals"}
+# These are of Triton's launchers alone; gradients in bfloat16 are ATen's, which rounds between its passes.
+OTHERS = {"batch_norm_as_vectors", "pixels_of_the_epilogue", "refusals"}
 NAMES = [name for name in CHECKS if name not in OTHERS and not name.endswith("-bf16")]
 
 
