@@ -7,6 +7,7 @@ import pytest
 import torch
 from fastgan.bench.gpu.launches import launches as modelled
 from fastgan.bench.gpu.trace import recorded
+from support import chain_rows
 from support.chain_cases import OPS
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -38,7 +39,7 @@ def _model(case, up) -> dict[str, tuple[int, int]]:
 @pytest.mark.parametrize("configuration", ["conv_transpose2d 4x4s2 48 to 32 fp16", "conv2d 3x3s1 24 to 72 fp16"])
 def test_the_model_has_the_bytes_of_the_launches(rig, configuration):
     of = rig.chain_checks.row(configuration, samples=6)
-    case = rig.chain_launches.case_of(of)
+    case = chain_rows.case_of(of)
     up = rig.chain_launches.upstream(case)
     model = _model(case, up)
     with rig.chain_launches.setting("sm_80", large=of.large), rig.capture.emulated("sm_80") as launches:
