@@ -153,6 +153,11 @@ def twice(tasks, call):
     call(0)
 
 
+def one_for_another(tasks, call):
+    backwards(tasks - 1, call)
+    call(0)
+
+
 def too_many(tasks, call):
     real_threads(tasks, call)
     call(tasks)
@@ -163,7 +168,9 @@ def negative(tasks, call):
     call(-1)
 
 
-@pytest.mark.parametrize("run", [only_some, none, twice, too_many, negative], ids=lambda run: run.__name__)
+@pytest.mark.parametrize(
+    "run", [only_some, none, twice, one_for_another, too_many, negative], ids=lambda run: run.__name__
+)
 def test_a_pool_must_run_every_task_once(run, plan, generator):
     frozen, _ = plan(NAME)
     _, z, labels = inputs(frozen, 40)
