@@ -49,6 +49,7 @@ def generate(library: Library, handle, count=2, z=0, labels=0, pool=None, out=0,
         ({"handle": None}, "generator must not be NULL"),
         ({"count": -1}, "count must not be negative"),
         ({"count": 2**62}, "count is larger than any memory"),
+        ({"count": 2**55}, "count is larger than any memory"),  # of which the latents still have a size
         ({"z": None}, "z must not be NULL"),
         ({"out": None}, "images must not be NULL"),
         ({"out": None, "name": "generate_pixels"}, "pixels must not be NULL"),

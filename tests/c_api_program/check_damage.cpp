@@ -73,10 +73,15 @@ void check_cut(const PlanFile& file) {
   const size_t header = header_end(file.bytes), size = file.bytes.size();
   const size_t step = std::max<size_t>(1, (size - header) / 50);
   for (size_t length = 0; length < size; length += length < header + 40 ? 1 : step) {
-    const Bytes cut(file.bytes.begin(), file.bytes.begin() + static_cast<int64_t>(length));
+    Bytes cut(file.bytes.begin(), file.bytes.begin() + static_cast<int64_t>(length));
     check_one(cut, file.name + " cut at " + std::to_string(length));
     if (Loaded(cut).status() != FASTGAN_BAD_FILE)
       fail(file.name + " cut at " + std::to_string(length) + " is taken");
+    if (length < sizeof(uint64_t) || length > header) continue;
+    // The same, and the header says that it ends there: so does the memory.
+    const uint64_t left = length - sizeof(uint64_t);
+    std::memcpy(cut.data(), &left, sizeof left);
+    check_one(cut, file.name + " with a header cut at " + std::to_string(length));
   }
 }
 
