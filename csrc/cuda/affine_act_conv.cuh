@@ -26,7 +26,8 @@ __device__ inline BlockPlace block_place(const ConvolutionLaunch& a) {
 }
 
 template <class T, Products products, class Tile, class Input>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+__global__ void __launch_bounds__(Tile::kThreads,
+                                  products == Products::kExact ? Tile::kExactBlocks : Tile::kBlocks)
     affine_act_conv_kernel(const ConvolutionLaunch a) {
   FASTGAN_SHARED(memory);
   const Rows rows{reinterpret_cast<Row*>(memory + Tile::kInputsAt),

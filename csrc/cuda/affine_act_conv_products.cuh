@@ -1,7 +1,7 @@
 // Products of a stage: 64 bytes of K of a block's rows times those of its columns, by warps.
 //
 // However they are formed, a thread's sums are those of mma.sync's accumulator: sums[i][j] holds rows
-// 16 i + lane / 4 and 8 below, of each columns 8 j + 2 (lane % 4) and the next. A sum takes its products in
+// 16 i + lane / 4 and 8 below, of each columns 8 j + 2 (lane % 4) and the next. A sum takes its stages in
 // the order of K.
 #pragma once
 
@@ -47,34 +47,42 @@ __device__ inline void multiply_stage(const unsigned char* a, const unsigned cha
   }
 }
 
-// By multiply-adds in float.
+// By multiply-adds in float. A stage's products are added up on their own first: the error of a sum then
+// grows with the root of the stages and not of the products, as it does in the blocked sums of a library.
 template <class Tile>
 __device__ inline void multiply_stage_exactly(const unsigned char* a, const unsigned char* b,
                                               Sums<Tile>& sums) {
+  constexpr int kRows = 2 * Sums<Tile>::kDown;
   const int lane = threadIdx.x % 32;
+  Sums<Tile> of_stage{};
 #pragma unroll 1
   for (int piece = 0; piece < kPieces; ++piece) {
     const int at_a = swizzled(lane / 4, piece);
     const int at_b[2] = {swizzled(2 * (lane % 4), piece), swizzled(2 * (lane % 4) + 1, piece)};
-    Pack<float> right[Sums<Tile>::kAcross][2];
+    Pack<float> left[kRows];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r)
+      left[r] = load_16(reinterpret_cast<const float*>(a + at_a + 8 * kRowBytes * r));
 #pragma unroll
     for (int j = 0; j < Sums<Tile>::kAcross; ++j) {
 #pragma unroll
-      for (int c = 0; c < 2; ++c)
-        right[j][c] = load_16(reinterpret_cast<const float*>(b + at_b[c] + 8 * kRowBytes * j));
-    }
+      for (int c = 0; c < 2; ++c) {
+        const Pack<float> right = load_16(reinterpret_cast<const float*>(b + at_b[c] + 8 * kRowBytes * j));
 #pragma unroll
-    for (int r = 0; r < 2 * Sums<Tile>::kDown; ++r) {
-      const Pack<float> left = load_16(reinterpret_cast<const float*>(a + at_a + 8 * kRowBytes * r));
+        for (int r = 0; r < kRows; ++r) {
+          float& sum = of_stage.values[r / 2][j][r % 2 * 2 + c];
 #pragma unroll
-      for (int j = 0; j < Sums<Tile>::kAcross; ++j) {
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-          float& sum = sums.values[r / 2][j][r % 2 * 2 + c];
-#pragma unroll
-          for (int e = 0; e < 4; ++e) sum += left.values[e] * right[j][c].values[e];
+          for (int e = 0; e < 4; ++e) sum += left[r].values[e] * right.values[e];
         }
       }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < Sums<Tile>::kDown; ++i) {
+#pragma unroll
+    for (int j = 0; j < Sums<Tile>::kAcross; ++j) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sums.values[i][j][e] += of_stage.values[i][j][e];
     }
   }
 }

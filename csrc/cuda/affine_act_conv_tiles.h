@@ -21,8 +21,9 @@ struct Tile {
   static constexpr int kStages = stages;
   static constexpr int kWarpsDown = rows / warp_rows, kWarpsAcross = columns / warp_columns;
   static constexpr int kThreads = 32 * kWarpsDown * kWarpsAcross;
-  // That registers are left for.
+  // That registers are left for; where products are exact, a stage's sums are held besides.
   static constexpr int kBlocks = rows * columns > 8192 ? 1 : 512 / kThreads - kBlocksLess;
+  static constexpr int kExactBlocks = 512 / kThreads - 1;
   static constexpr int kStageBytes = (rows + columns) * kRowBytes;
   // The epilogue goes through shared memory by passes of so many columns, in rows of kPitch floats: a pitch
   // of 8 modulo 32 words lets a warp store its 2 columns of 8 rows each without a conflict.

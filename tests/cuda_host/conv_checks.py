@@ -106,6 +106,15 @@ def few_rows_of_many_samples(subject: Subject) -> None:
 
 
 @check
+def exact_sums_of_many_products(subject: Subject) -> None:
+    """4096 products: added up one by one they are off by four times as much as stock torch's."""
+    case = make_case("conv2d", samples=2, channels=(256, 8), size=(8, 8), dtype=torch.float32, **K4S2)
+    ours = subject.run(subject.call(case, "ieee"))
+    exact = case.to(torch.float64).by_reference()
+    assert_as_good_as(ours[0], case.by_reference()[0].detach(), exact[0].detach())
+
+
+@check
 def in_every_order(subject: Subject) -> None:
     """The same bits, whoever runs first: statistics over 20 tiles in groups of 4, four phases or one."""
     _in_every_order(subject, "conv_transpose2d", (8, 24), (8, 8))

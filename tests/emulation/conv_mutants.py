@@ -53,6 +53,13 @@ MUTANTS = (
     ),
     Mutant("the pieces of x out of step", _PRODUCTS, "(at_a ^ 2 * kPieceBytes * pair)", "at_a", "convolved"),
     Mutant(
+        "products added up one by one",
+        _PRODUCTS,
+        "float& sum = of_stage.values",
+        "float& sum = sums.values",
+        "exact_sums_of_many_products",
+    ),
+    Mutant(
         "the phase without the padding",
         "correlation.h",
         "lowest = (phase + padding) % stride",
