@@ -253,8 +253,8 @@ class ElementInput {
   static constexpr int kMine = Tile::kRows / kApart;
 
   __device__ ElementInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Rows& rows, const float*)
-      : a_(a), taps_(taps), rows_(rows.inputs) {
-    at_ = taps.place(threadIdx.x % kNumbers, a.shape.in_channels);
+      : a_(a), taps_(taps), rows_(rows.inputs), k_(k_of(a)), first_row_(first_row_of(a)) {
+    at_ = taps.place(k_, a.shape.in_channels);
   }
 
   // Reads the next step's numbers of this thread to registers: one k, every kApart-th row.
@@ -265,7 +265,7 @@ class ElementInput {
     valid_ = 0;
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
-      const Row row = rows_[first_row() + i * kApart];
+      const Row row = rows_[first_row_ + i * kApart];
       if (!there || !inside(a_.shape, row, at_)) continue;
       valid_ |= 1u << i;
       x_[i] = input[static_cast<int64_t>(row.pixel + ahead) * a_.shape.in_channels + at_.channel];
@@ -283,19 +283,30 @@ class ElementInput {
   }
 
  private:
-  __device__ static int first_row() { return threadIdx.x / kNumbers; }
+  static constexpr int kCount = kPieceBytes / sizeof(T);
+  static_assert(Tile::kThreads == 32 * kPieces, "each warp has a piece");
+
+  // A warp reads a piece of several rows where pixels are shorter than that: rows side by side read much the
+  // same few pixels. Of longer ones it reads whole rows, where what follows in memory follows in K.
+  __device__ static bool by_piece(const ConvolutionLaunch& a) { return a.shape.in_channels < kCount; }
+  __device__ static int k_of(const ConvolutionLaunch& a) {
+    return by_piece(a) ? threadIdx.x / 32 * kCount + threadIdx.x % kCount : threadIdx.x % kNumbers;
+  }
+  __device__ static int first_row_of(const ConvolutionLaunch& a) {
+    return by_piece(a) ? threadIdx.x % 32 / kCount : threadIdx.x / kNumbers;
+  }
 
   template <class Activation>
   __device__ void store_as(unsigned char* stage, Activation) {
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
-      const int row = first_row() + i * kApart, k = threadIdx.x % kNumbers;
+      const int row = first_row_ + i * kApart;
       T z = rounded<T>(0.0f);
       if (valid_ >> i & 1u) {
         if (by_sample()) read_vectors(vector_row(a_, rows_[row].vector));
         z = operand<T, tf32, Activation::value>(x_[i], scale_, shift_, a_.negative_slope);
       }
-      const int at = swizzled(row, k * sizeof(T) / kPieceBytes) + k * sizeof(T) % kPieceBytes;
+      const int at = swizzled(row, k_ / kCount) + k_ % kCount * static_cast<int>(sizeof(T));
       *reinterpret_cast<T*>(stage + at) = z;
     }
   }
@@ -309,6 +320,7 @@ class ElementInput {
   const ConvolutionLaunch& a_;
   const PhaseTaps& taps_;
   const Row* rows_;
+  const int k_, first_row_;
   Place at_;
   T x_[kMine];
   unsigned valid_ = 0;
