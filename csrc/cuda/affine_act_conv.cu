@@ -97,9 +97,10 @@ void pack_as(const PackLaunch& a, bool wide, void* stream) {
 
 TileKind tile_kind(const AffineActConvArguments& a) {
   const Correlation shape = correlation(a.shape);
-  const bool whole = shape.in_channels * element_bytes(a.type) % kPieceBytes == 0 && aligned(a.input) &&
-                     aligned(a.scale) && aligned(a.shift);
-  if (!whole) return TileKind::kFewByElement;
+  const int64_t pixel = shape.in_channels * element_bytes(a.type);
+  const bool packs = aligned(a.input) && aligned(a.scale) && aligned(a.shift);
+  if (packs && pixel == kPixelBytes) return TileKind::kFewByPixel;
+  if (!packs || pixel % kPieceBytes != 0) return TileKind::kFewByElement;
   if (shape.out_channels <= NarrowTile::kColumns) return TileKind::kNarrow;
   if (a.type == ElementType::kFloat && a.precision == Precision::kExact) return TileKind::kFew;
   const TileKind large = shape.out_channels <= TallTile::kColumns ? TileKind::kTall : TileKind::kWide;
@@ -143,7 +144,8 @@ ConvolutionLaunch convolution_launch(const AffineActConvArguments& a, TileKind k
   to.group_count = static_cast<int>(grid.groups());
   with_tile(kind, [&](auto tile) {
     to.shared_bytes = tile.kSlotsAt;
-    if (kind == TileKind::kFewByElement || (a.scale == nullptr && a.shift == nullptr)) return;
+    const bool by_read = kind == TileKind::kFewByElement || kind == TileKind::kFewByPixel;
+    if (by_read || (a.scale == nullptr && a.shift == nullptr)) return;
     const bool by_sample = a.scale_by_sample || a.shift_by_sample;
     const int64_t slots = by_sample ? images_of_tile(to.shape, a.images, tile.kRows) : 1;
     // Two rows that eight threads read side by side lie in different banks.

@@ -142,7 +142,9 @@ void queue(const ConvolutionLaunch& a, TileKind kind, void* stream) {
     case TileKind::kFew:
       return queue<T, products, FewTile, WholeInput<T, tf32, FewTile>>(a, stream);
     case TileKind::kFewByElement:
-      return queue<T, products, FewTile, ElementInput<T, tf32, FewTile>>(a, stream);
+      return queue<T, products, FewTile, ElementInput<T, tf32, FewTile, 1>>(a, stream);
+    case TileKind::kFewByPixel:
+      return queue<T, products, FewTile, ElementInput<T, tf32, FewTile, kPixelBytes / sizeof(T)>>(a, stream);
     case TileKind::kNarrow:
       return queue<T, products, NarrowTile, WholeInput<T, tf32, NarrowTile>>(a, stream);
   }

@@ -7,8 +7,8 @@
 // Operand A is z = act(scale * x + shift) and 0 where a tap lies outside the image. Where 16 bytes divide x's
 // pixels (WholeInput), cp.async brings x; when it has landed, each thread rewrites in shared memory the
 // pieces that it copied itself, before the barrier that shows them to others. Where they do not
-// (ElementInput), a thread reads numbers to registers while the products of an earlier step run, and stores z
-// after them.
+// (ElementInput), a thread reads numbers, or pixels of 8 bytes, to registers while the products of an earlier
+// step run, and stores z after them.
 #pragma once
 
 #include "common/affine_act.h"
@@ -245,19 +245,20 @@ class WholeInput {
   int first_channel_ = 0;  // of the step's first piece, where copied_ and changed_ are those of this thread's
 };
 
-template <class T, bool tf32, class Tile>
+// Reads `count` numbers at a time: 1, or all of a pixel's.
+template <class T, bool tf32, class Tile, int count>
 class ElementInput {
  public:
-  static constexpr int kNumbers = kRowBytes / sizeof(T);  // of K in a row
-  static constexpr int kApart = Tile::kThreads / kNumbers;
+  static constexpr int kReads = kRowBytes / (count * sizeof(T));  // of a row
+  static constexpr int kApart = Tile::kThreads / kReads;
   static constexpr int kMine = Tile::kRows / kApart;
 
   __device__ ElementInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Rows& rows, const float*)
-      : a_(a), taps_(taps), rows_(rows.inputs), k_(k_of(a)), first_row_(first_row_of(a)) {
-    at_ = taps.place(k_, a.shape.in_channels);
+      : a_(a), taps_(taps), rows_(rows.inputs), read_(read_of(a)), first_row_(first_row_of(a)) {
+    at_ = taps.place(read_ * count, a.shape.in_channels);
   }
 
-  // Reads the next step's numbers of this thread to registers: one k, every kApart-th row.
+  // Reads the next step's numbers of this thread to registers: at one place of K, of every kApart-th row.
   __device__ void start(unsigned char*) {
     const T* const input = static_cast<const T*>(a_.input);
     const bool there = taps_.has(at_);
@@ -268,10 +269,10 @@ class ElementInput {
       const Row row = rows_[first_row_ + i * kApart];
       if (!there || !inside(a_.shape, row, at_)) continue;
       valid_ |= 1u << i;
-      x_[i] = input[static_cast<int64_t>(row.pixel + ahead) * a_.shape.in_channels + at_.channel];
+      const int64_t pixel = row.pixel + ahead;
+      x_[i] = load_pack<count>(input + pixel * a_.shape.in_channels + at_.channel);
     }
-    channel_ = at_.channel;
-    if (there && !by_sample()) read_vectors(0);
+    if (there) read_vectors(rows_[first_row_].vector, at_.channel);
     taps_.advance(at_, a_.step_taps, a_.step_channels, a_.shape.in_channels);
   }
 
@@ -283,17 +284,19 @@ class ElementInput {
   }
 
  private:
-  static constexpr int kCount = kPieceBytes / sizeof(T);
+  static constexpr int kInPiece = kPieceBytes / (count * sizeof(T));
   static_assert(Tile::kThreads == 32 * kPieces, "each warp has a piece");
 
-  // A warp reads a piece of several rows where pixels are shorter than that: rows side by side read much the
-  // same few pixels. Of longer ones it reads whole rows, where what follows in memory follows in K.
-  __device__ static bool by_piece(const ConvolutionLaunch& a) { return a.shape.in_channels < kCount; }
-  __device__ static int k_of(const ConvolutionLaunch& a) {
-    return by_piece(a) ? threadIdx.x / 32 * kCount + threadIdx.x % kCount : threadIdx.x % kNumbers;
+  // Of numbers of pixels shorter than a piece, a warp reads a piece of several rows: rows side by side read
+  // much the same few pixels. Else it reads whole rows, where what follows in memory follows in K.
+  __device__ static bool by_piece(const ConvolutionLaunch& a) {
+    return count == 1 && a.shape.in_channels < kInPiece;
+  }
+  __device__ static int read_of(const ConvolutionLaunch& a) {
+    return by_piece(a) ? threadIdx.x / 32 * kInPiece + threadIdx.x % kInPiece : threadIdx.x % kReads;
   }
   __device__ static int first_row_of(const ConvolutionLaunch& a) {
-    return by_piece(a) ? threadIdx.x % 32 / kCount : threadIdx.x / kNumbers;
+    return by_piece(a) ? threadIdx.x % 32 / kInPiece : threadIdx.x / kReads;
   }
 
   template <class Activation>
@@ -301,31 +304,46 @@ class ElementInput {
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
       const int row = first_row_ + i * kApart;
-      T z = rounded<T>(0.0f);
+      Pack<T, count> z;
+#pragma unroll
+      for (int e = 0; e < count; ++e) z.values[e] = rounded<T>(0.0f);
       if (valid_ >> i & 1u) {
-        if (by_sample()) read_vectors(vector_row(a_, rows_[row].vector));
-        z = operand<T, tf32, Activation::value>(x_[i], scale_, shift_, a_.negative_slope);
+        read_vectors(rows_[row].vector, channel_);
+#pragma unroll
+        for (int e = 0; e < count; ++e)
+          z.values[e] = operand<T, tf32, Activation::value>(x_[i].values[e], scale_.values[e],
+                                                            shift_.values[e], a_.negative_slope);
       }
-      const int at = swizzled(row, k_ / kCount) + k_ % kCount * static_cast<int>(sizeof(T));
-      *reinterpret_cast<T*>(stage + at) = z;
+      const int at = swizzled(row, read_ / kInPiece) + read_ % kInPiece * static_cast<int>(count * sizeof(T));
+      store_pack(reinterpret_cast<T*>(stage + at), z);
     }
   }
 
-  __device__ bool by_sample() const { return a_.scale_stride != 0 || a_.shift_stride != 0; }
-  __device__ void read_vectors(int64_t row) {
-    if (a_.scale != nullptr) scale_ = a_.scale[row * a_.scale_stride + channel_];
-    if (a_.shift != nullptr) shift_ = a_.shift[row * a_.shift_stride + channel_];
+  // Unless they are there from the row or the step before.
+  __device__ void read_vectors(int image, int channel) {
+    if (a_.scale_stride == 0 && a_.shift_stride == 0) image = 0;
+    if (image == image_ && channel == channel_) return;
+    image_ = image;
+    channel_ = channel;
+    const int64_t row = vector_row(a_, image);
+#pragma unroll
+    for (int e = 0; e < count; ++e) {
+      scale_.values[e] = 1.0f;
+      shift_.values[e] = -0.0f;
+    }
+    if (a_.scale != nullptr) scale_ = load_pack<count>(a_.scale + row * a_.scale_stride + channel);
+    if (a_.shift != nullptr) shift_ = load_pack<count>(a_.shift + row * a_.shift_stride + channel);
   }
 
   const ConvolutionLaunch& a_;
   const PhaseTaps& taps_;
   const Row* rows_;
-  const int k_, first_row_;
+  const int read_, first_row_;
   Place at_;
-  T x_[kMine];
+  Pack<T, count> x_[kMine];
   unsigned valid_ = 0;
-  int channel_ = 0;
-  float scale_ = 1.0f, shift_ = -0.0f;
+  int image_ = -1, channel_ = -1;  // whose scale and shift follow
+  Pack<float, count> scale_, shift_;
 };
 
 // Starts the copies of one step's rows of the packed weight, for the columns from `first` on; what lies

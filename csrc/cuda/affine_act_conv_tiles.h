@@ -43,13 +43,14 @@ struct Tile {
 };
 
 // For many outputs of many channels and of up to 64; for few outputs, and wherever channels are read one by
-// one; for images.
+// one or pixels of 8 bytes; for images.
 using WideTile = Tile<128, 128, 64, 32, 3>;
 using TallTile = Tile<128, 64, 32, 32, 3>;
 using FewTile = Tile<64, 64, 32, 32, 3>;
 using NarrowTile = Tile<128, 8, 32, 8, 4>;
 
-enum class TileKind { kWide, kTall, kFew, kFewByElement, kNarrow };
+enum class TileKind { kWide, kTall, kFew, kFewByElement, kFewByPixel, kNarrow };
+constexpr int kPixelBytes = 8;  // of kFewByPixel's
 
 // What a kernel is told; the arguments' names mean what they mean there.
 struct ConvolutionLaunch {

@@ -3,6 +3,7 @@
 Every check takes a Subject and raises AssertionError, or whatever runs the kernels raises.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -138,7 +139,7 @@ def _in_every_order(subject: Subject, kind: str, channels: tuple[int, int], size
 @check
 def padding_is_of_z(subject: Subject) -> None:
     """x = 0, shift 3, all weights 1: an output counts the taps inside the image, times 3."""
-    for channels in (16, 3):
+    for channels in (16, 4, 3):
         x, w = torch.zeros(1, channels, 3, 3, dtype=torch.float16), torch.ones(16, channels, 3, 3, dtype=torch.float16)
         tensors = x, w, None, None, torch.full((1, channels), 3.0)
         y, *_ = subject.run(subject.call(Case("conv2d", tensors, ("leaky_relu", 0.2, (1, 1), (1, 1)))))
@@ -237,19 +238,22 @@ def an_image_is_its_own(subject: Subject) -> None:
 @check
 def rows_that_samples_name(subject: Subject) -> None:
     """Scale and shift as a table of classes, shift for all samples alike."""
-    case = make_case("conv_transpose2d", "mixed", samples=5, channels=(24, 16), dtype=torch.float16, **K4S2)
-    table = case._replace(tensors=(*case.tensors[:3], _normal(3, 24, seed=1), case.tensors[4][:1]))
-    labels = torch.tensor([2, 0, 1, 1, 2])
-    y, *_ = subject.run(subject.call(table, statistics=False, sample_rows=labels))
-    each = table._replace(tensors=(*table.tensors[:3], table.tensors[3][labels], table.tensors[4]))
-    wanted, *_ = subject.run(subject.call(each, statistics=False))
-    assert torch.equal(y, wanted)
+    for channels in (24, 4, 3):  # read by 16 bytes, pixels and elements
+        case = make_case("conv_transpose2d", "mixed", samples=5, channels=(channels, 16), dtype=torch.float16, **K4S2)
+        table = case._replace(tensors=(*case.tensors[:3], _normal(3, channels, seed=1), case.tensors[4][:1]))
+        labels = torch.tensor([2, 0, 1, 1, 2])
+        y, *_ = subject.run(subject.call(table, statistics=False, sample_rows=labels))
+        each = table._replace(tensors=(*table.tensors[:3], table.tensors[3][labels], table.tensors[4]))
+        wanted, *_ = subject.run(subject.call(each, statistics=False))
+        assert torch.equal(y, wanted)
+        exact, *_ = each.to(torch.float64).by_reference()
+        assert_as_good_as(y, each.by_reference()[0].detach(), exact.detach())
 
 
 @check
 def unaligned_inputs(subject: Subject) -> None:
-    for kind in ("conv2d", "conv_transpose2d"):
-        case = make_case(kind, "per_sample", channels=(16, 24), size=(6, 6), dtype=torch.float16, **K4S2)
+    for kind, channels in itertools.product(("conv2d", "conv_transpose2d"), (16, 4)):
+        case = make_case(kind, "per_sample", channels=(channels, 24), size=(6, 6), dtype=torch.float16, **K4S2)
         plain, unaligned = subject.call(case), subject.call(case, unaligned=True)
         for one, other in zip(subject.run(plain), subject.run(unaligned), strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=0)

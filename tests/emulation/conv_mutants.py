@@ -101,6 +101,16 @@ MUTANTS = (
     ),
     Mutant("padding read by element", _OPERANDS, "if (valid_ >> i & 1u) {", "if (true) {", "padding_is_of_z"),
     Mutant(
+        "rows of a piece out of step", _OPERANDS, "threadIdx.x % 32 / kInPiece", "threadIdx.x / 32", "padding_is_of_z"
+    ),
+    Mutant(
+        "scale of the pixel before",
+        _OPERANDS,
+        "if (image == image_ && channel == channel_) return;",
+        "if (channel == channel_) return;",
+        "rows_that_samples_name",
+    ),
+    Mutant(
         "scale of the first sample for all",
         _OPERANDS,
         "slots_ + which * a_.slot_floats",

@@ -41,6 +41,10 @@ ROWS = (
     "conv2d 4x4s2 from 3 tf32",
     "conv2d 4x4s2 from 3 ieee",
     "conv_transpose2d 33 to 5 fp16",
+    "conv2d from 1 fp16",
+    "conv2d from 2 fp16",
+    "conv2d from 2 tf32",
+    "conv2d from 4, mixed fp16",
 )
 WIDE_ROWS = ("conv_transpose2d many outputs of 136 fp16", "conv_transpose2d many outputs of 40 tf32")
 
@@ -51,13 +55,14 @@ def load() -> dict:
 
 def short_name(kernel: str) -> str:
     """`affine_act_conv_kernel<__half, 128x64, whole>` of a kernel's whole name."""
-    types = re.search(r"kernel<([^>]*?), .*Tile<(\d+), (\d+),.*?(Whole|Element)Input<(?:[^,]*), (true|false)", kernel)
+    types = re.search(r"kernel<([^>]*?), \(fastgan::cuda::Products\)(\d), .*?Tile<(\d+), (\d+),", kernel)
     if types is None:
         return re.sub(r"fastgan::cuda::|\(.*", "", kernel).removeprefix("void ")
-    products = re.search(r"\(fastgan::cuda::Products\)(\d)", kernel).group(1)
-    element, rows, columns, way, _ = types.groups()
+    element, products, rows, columns = types.groups()
     kind = {"0": element, "1": "tf32", "2": "float"}[products]
-    return f"affine_act_conv_kernel<{kind}, {rows}x{columns}, {way.lower()}>"
+    reads = re.search(r"ElementInput<.*, (\d+)> >\(", kernel)
+    way = "whole" if reads is None else "element" if reads.group(1) == "1" else "pixel"
+    return f"affine_act_conv_kernel<{kind}, {rows}x{columns}, {way}>"
 
 
 def usages(target: str) -> dict[str, object]:
