@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,3 +97,8 @@ def run(command: list[str], root: Path, log: Callable[[str], None]) -> str:
         way_out = "set FASTGAN_BUILD=none for a pure Python install, or FASTGAN_BUILD=cpu to leave CUDA out"
         raise SystemExit(f"{said}\n{command[0]} failed; {way_out}")
     return said
+
+
+def log(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

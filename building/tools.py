@@ -1,5 +1,6 @@
 """Finds what compiles the native part: a C++17 compiler, a torch with headers, a CUDA toolkit. Each, or why not."""
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -40,6 +41,12 @@ def find_compiler() -> tuple[tuple[str, ...], str]:
             return tuple(command), ""
     tried = named or "c++, g++, clang++"
     return (), f"no working C++17 compiler was found (tried {tried})"
+
+
+@functools.cache
+def version_of(compiler: tuple[str, ...]) -> str:
+    """The first line of what a compiler says about its version."""
+    return subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
 
 
 def find_torch() -> tuple[Path | None, str, str]:

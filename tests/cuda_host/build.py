@@ -7,7 +7,6 @@ there already is not compiled again, unless the contents of a file that it was m
 """
 
 import argparse
-import ast
 import contextlib
 import fcntl
 import functools
@@ -26,6 +25,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.append(str(ROOT))  # `building` is not installed
+
+from building.flags import TORCH_TARGET_VERSION  # noqa: E402
+from building.sources import CUDA_SOURCES, TORCH_SOURCES  # noqa: E402
+
 FOLDER = ROOT / "build" / "cuda_host"
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")
 # The baseline of the machine and no contraction: the same bits everywhere.
@@ -51,21 +55,20 @@ def compiler_missing() -> str | None:
 
 
 def operator_sources() -> list[Path]:
-    settings = _settings()
-    bindings = [ROOT / source for source in settings["TORCH_SOURCES"]]
+    bindings = [ROOT / source for source in TORCH_SOURCES]
     halves = [source for source in bindings if CUDA_HALF in source.read_text()]
     return [*_cuda_sources(), *halves]
 
 
 def _cuda_sources() -> list[Path]:
-    return [ROOT / source for source in _settings()["CUDA_SOURCES"]]
+    return [ROOT / source for source in CUDA_SOURCES]
 
 
 def operators(sanitize: bool = False) -> Path:
     """The library of the operators, for torch."""
     torch = _torch_folder()
     flags = [
-        f"-DTORCH_TARGET_VERSION={_settings()['TORCH_TARGET_VERSION']}",
+        f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}",
         "-DFASTGAN_WITH_CUDA",
         "-isystem",
         str(torch / "include"),
@@ -187,17 +190,6 @@ def _alone() -> Iterator[None]:
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _settings() -> dict:
-    """Lists of setup.py, which cannot be imported without building."""
-    wanted = {"CUDA_SOURCES", "TORCH_SOURCES", "TORCH_TARGET_VERSION"}
-    settings = {}
-    for node in ast.parse((ROOT / "setup.py").read_text()).body:
-        names = {getattr(target, "id", None) for target in getattr(node, "targets", ())}
-        for name in names & wanted:
-            settings[name] = ast.literal_eval(node.value)
-    return settings
 
 
 def _torch_folder() -> Path:
