@@ -18,12 +18,13 @@ from setuptools.command.build_py import build_py
 
 from building.flags import C_API_LINK, PYTHON_LINK
 from building.jobs import job
-from building.objects import Object, Objects, log, run
+from building.objects import BuildError, Object, Objects, log, run
 from building.plan import Plan, facts, make_plan
 from building.sources import C_API_SOURCES, CPU_SOURCES, CUDA_SOURCES, HOST_SOURCES, TORCH_SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
 C_API = "fastgan.lib.libfastgan"
+WAY_OUT = "set FASTGAN_BUILD=none for a pure Python install, or FASTGAN_BUILD=cpu to leave CUDA out"
 
 
 def extensions(plan: Plan) -> list[Extension]:
@@ -64,8 +65,11 @@ class BuildNative(build_ext):
 
     def run(self) -> None:
         self.plan = make_plan()
-        self.objects = compile_all(self.plan)
-        super().run()
+        try:
+            self.objects = compile_all(self.plan)
+            super().run()
+        except BuildError as error:
+            raise SystemExit(f"{error}{WAY_OUT}") from None
 
     def get_ext_filename(self, fullname: str) -> str:
         # The C API's library is no module of Python: no suffix with Python's version.

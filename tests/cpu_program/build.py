@@ -21,7 +21,7 @@ ROOT = TESTS.parent
 sys.path.insert(0, str(ROOT))
 
 from building.flags import cxx_flags  # noqa: E402
-from building.objects import Job, Objects, log, run  # noqa: E402
+from building.objects import BuildError, Job, Objects, log, run  # noqa: E402
 from building.sources import C_API_SOURCES, CPU_SOURCES  # noqa: E402
 from building.tools import version_of  # noqa: E402
 
@@ -54,7 +54,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1))
     options = parser.parse_args(shlex.split(ours))
     folder, cxx = options.folder.resolve(), shlex.split(options.cxx)
-    program = build(options.program, folder, cxx, options.jobs, shlex.split(extra))
+    try:
+        program = build(options.program, folder, cxx, options.jobs, shlex.split(extra))
+    except BuildError as error:
+        raise SystemExit(str(error)) from None
     sys.stdout.write(f"{program}\n")
 
 

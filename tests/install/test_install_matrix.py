@@ -157,6 +157,15 @@ def test_what_cannot_be_built_fails_loudly(source, environment, words):
     assert words in done.stderr
 
 
+def test_a_source_that_does_not_compile_is_told_with_the_way_out(source):
+    (source / "csrc/cpu/capability.cpp").write_text("#error not today\n")
+    command = [sys.executable, "setup.py", "build_ext"]
+    environment = clean_environment(FASTGAN_BUILD="cpu", MAX_JOBS="1")
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "error not today" in done.stderr and "set FASTGAN_BUILD=none for a pure Python install" in done.stderr
+
+
 def test_source_distribution_and_wheel_hold_what_they_should(source, tmp_path):
     build = "from setuptools import build_meta as b; print(b.build_sdist({0!r})); print(b.build_wheel({0!r}))"
     done = subprocess.run(
