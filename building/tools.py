@@ -22,6 +22,7 @@ class Toolkit:
     """A whole CUDA toolkit: `codes` are the architectures that its nvcc knows, `libraries` the folder of cudart."""
 
     nvcc: Path
+    ptxas: Path
     top: Path
     version: str
     codes: tuple[str, ...]
@@ -118,12 +119,13 @@ def examine(nvcc: Path) -> tuple[Toolkit | None, str]:
         "nv/target": headers,
         "libcudart_static.a": libraries,
     }
+    found = {}
     for name, folders in parts.items():
-        if not any((folder / name).is_file() for folder in folders):
+        found[name] = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        if found[name] is None:
             return None, f"{nvcc} is there, but not {name} of its toolkit in {top}"
-    (*_, name) = parts
-    found = next(folder for folder in libraries if (folder / name).is_file())
-    return Toolkit(nvcc, top, version.group(1), tuple(codes), found), ""
+    libraries = found["libcudart_static.a"].parent
+    return Toolkit(nvcc, found["ptxas"], top, version.group(1), tuple(codes), libraries), ""
 
 
 def _folders(told: dict[str, str], name: str) -> list[Path]:
