@@ -11,7 +11,7 @@ VENV := $(or $(ACTIVE),.venv)
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/.fastgan-environment
 NATIVE := $(VENV)/.fastgan-native
-NATIVE_SOURCES := setup.py $(wildcard building/*) fastgan/include/fastgan.h $(shell find csrc -type f)
+NATIVE_SOURCES := setup.py $(wildcard building/*.*) fastgan/include/fastgan.h $(shell find csrc -type f)
 CXX_ROOMS := csrc fastgan/include examples tests/cpu_program tests/c_api_program tests/cuda_host
 CXX_SOURCES := $(shell find $(CXX_ROOMS) -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 PROGRAM := build/cpu_program
@@ -132,7 +132,7 @@ bench-micro: dev  ## time the smallest pieces (pytest-benchmark)
 
 clean:  ## remove what was built, the environment included; runs stay
 	rm -rf build dist *.egg-info .ruff_cache .hypothesis .benchmarks fastgan/_ops*.so fastgan/_C*.so fastgan/lib fastgan/_build.json
-	find fastgan kernels bench tests -name __pycache__ -exec rm -rf {} +
+	find fastgan kernels bench building tests -name __pycache__ -exec rm -rf {} +
 	rm -f $(ENVIRONMENT) $(NATIVE)
 	$(if $(ACTIVE),,rm -rf .venv)
 

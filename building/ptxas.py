@@ -2,7 +2,7 @@
 
     python -m building.ptxas build/ptxas.log [WORDS]
 
-prints it, rows whose kernel has every word; `--budgets` prints it as entries of tests/build/kernel_budgets.json.
+prints it, rows whose kernel has every word; `--budgets` prints it as entries of tests/building/kernel_budgets.json.
 """
 
 import argparse
@@ -20,38 +20,40 @@ _USED = re.compile(r"Used (\d+) registers")
 _SHARED = re.compile(r"(\d+) bytes smem")
 
 
-class Row(NamedTuple):
-    """One kernel for one architecture; bytes, but for registers (of a thread)."""
+class Usage(NamedTuple):
+    """What one kernel needs on one architecture; bytes, but for registers (of a thread)."""
 
     kernel: str
     arch: str
     registers: int
     stack: int
-    spilled: int
+    spills: int
     shared: int
 
 
-def rows(log: str) -> list[Row]:
-    """Every kernel of the log, by name and architecture; ValueError where the log breaks off inside one."""
-    found = []
-    for mangled, arch, said in _entries(log):
-        stack, used, shared = _STACK.search(said), _USED.search(said), _SHARED.search(said)
-        if stack is None or used is None:
-            raise ValueError(f"ptxas log: nothing about registers or stack of {mangled} for {arch}")
-        frame, stores, loads = map(int, stack.groups())
-        row = Row(mangled, arch, int(used.group(1)), frame, stores + loads, int(shared.group(1)) if shared else 0)
-        found.append(row)
-    names = dict(zip((row.kernel for row in found), demangled(row.kernel for row in found), strict=True))
-    return sorted((row._replace(kernel=names[row.kernel]) for row in found), key=_order)
-
-
-def _entries(log: str) -> Iterable[tuple[str, str, str]]:
+def usages(log: str) -> list[Usage]:
+    """Every kernel of the log, by its symbol and in its order; ValueError where the log breaks off inside one."""
     starts = list(_KERNEL.finditer(log))
     ends = [start.start() for start in starts[1:]] + [len(log)]
-    return [(*start.groups(), log[start.end() : end]) for start, end in zip(starts, ends, strict=True)]
+    return [_usage(*start.groups(), log[start.end() : end]) for start, end in zip(starts, ends, strict=True)]
 
 
-def _order(row: Row) -> tuple[str, int, str]:
+def _usage(symbol: str, arch: str, said: str) -> Usage:
+    stack, used, shared = _STACK.search(said), _USED.search(said), _SHARED.search(said)
+    if stack is None or used is None:
+        raise ValueError(f"ptxas log: nothing about registers or stack of {symbol} for {arch}")
+    frame, stores, loads = map(int, stack.groups())
+    return Usage(symbol, arch, int(used.group(1)), frame, stores + loads, int(shared.group(1)) if shared else 0)
+
+
+def rows(log: str) -> list[Usage]:
+    """Every kernel of the log, by its name as `demangled` has it, and architecture."""
+    found = usages(log)
+    names = demangled(each.kernel for each in found)
+    return sorted((each._replace(kernel=name) for each, name in zip(found, names, strict=True)), key=_order)
+
+
+def _order(row: Usage) -> tuple[str, int, str]:
     return row.kernel, int(re.sub(r"\D", "", row.arch)), row.arch
 
 
@@ -75,15 +77,15 @@ def stem(kernel: str) -> str:
     return kernel.partition("<")[0]
 
 
-def table(found: Iterable[Row]) -> str:
+def table(found: Iterable[Usage]) -> str:
     """A line a row, under a line of heads."""
-    cells = [("kernel", "arch", "registers", "stack", "spilled", "shared")]
+    cells = [("kernel", "arch", "registers", "stack", "spills", "shared")]
     cells += [tuple(map(str, row)) for row in found]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 
 
-def budgets(found: Iterable[Row]) -> dict[str, int]:
+def budgets(found: Iterable[Usage]) -> dict[str, int]:
     """The registers that each kernel needs at most, over its template arguments and architectures."""
     most: dict[str, int] = {}
     for row in found:

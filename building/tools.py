@@ -1,5 +1,6 @@
 """Finds what compiles the native part: a C++17 compiler, a torch with headers, a CUDA toolkit. Each, or why not."""
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -21,6 +22,7 @@ class Toolkit:
     """A whole CUDA toolkit: `codes` are the architectures that its nvcc knows, `libraries` the folder of cudart."""
 
     nvcc: Path
+    ptxas: Path
     top: Path
     version: str
     codes: tuple[str, ...]
@@ -40,6 +42,12 @@ def find_compiler() -> tuple[tuple[str, ...], str]:
             return tuple(command), ""
     tried = named or "c++, g++, clang++"
     return (), f"no working C++17 compiler was found (tried {tried})"
+
+
+@functools.cache
+def version_of(compiler: tuple[str, ...]) -> str:
+    """The first line of what a compiler says about its version."""
+    return subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
 
 
 def find_torch() -> tuple[Path | None, str, str]:
@@ -111,12 +119,13 @@ def examine(nvcc: Path) -> tuple[Toolkit | None, str]:
         "nv/target": headers,
         "libcudart_static.a": libraries,
     }
+    found = {}
     for name, folders in parts.items():
-        if not any((folder / name).is_file() for folder in folders):
+        found[name] = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        if found[name] is None:
             return None, f"{nvcc} is there, but not {name} of its toolkit in {top}"
-    (*_, name) = parts
-    found = next(folder for folder in libraries if (folder / name).is_file())
-    return Toolkit(nvcc, top, version.group(1), tuple(codes), found), ""
+    libraries = found["libcudart_static.a"].parent
+    return Toolkit(nvcc, found["ptxas"], top, version.group(1), tuple(codes), libraries), ""
 
 
 def _folders(told: dict[str, str], name: str) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import torch
 from cuda_host import build
 
+# `building` is not installed. Last on the path: which fastgan is tested is for the environment to say.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 # Two workers on two cores: fixtures of a whole module run with one thread too.
 torch.set_num_threads(1)
 

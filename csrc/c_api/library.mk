@@ -1,6 +1,6 @@
 # libfastgan.so and libfastgan.a with make and a C++ compiler alone: neither Python nor torch. Included by the
 # Makefile; by hand: make -f csrc/c_api/library.mk CXX=aarch64-linux-gnu-g++ (in the repository's root).
-# Sources and flags are those of setup.py, which builds the same library into the package; a test compares them.
+# Sources and flags are those of building/, which builds the same library into the package; a test compares them.
 
 C_API := build/c_api
 C_API_SOURCES := $(wildcard csrc/c_api/*.cpp) $(addprefix csrc/cpu/, \

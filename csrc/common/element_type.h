@@ -14,8 +14,8 @@ struct Types {
   using T = T_;
 };
 
-// Calls f(Types<In, T>()) for the stored type.
-template <class F>
+// Calls f(Types<In, T>()) for the stored type. CUDA has other types of 16 bits.
+template <class Half_ = Half, class BFloat16_ = BFloat16, class F>
 void with_types(ElementType type, const F& f) {
   switch (type) {
     case ElementType::kFloat:
@@ -23,9 +23,9 @@ void with_types(ElementType type, const F& f) {
     case ElementType::kDouble:
       return f(Types<double, double>());
     case ElementType::kHalf:
-      return f(Types<Half, float>());
+      return f(Types<Half_, float>());
     case ElementType::kBFloat16:
-      return f(Types<BFloat16, float>());
+      return f(Types<BFloat16_, float>());
   }
 }
 

@@ -147,16 +147,9 @@ void run(const GanLossArguments& a, ParallelFor pool) {
 }  // namespace
 
 void gan_loss_default(const GanLossArguments& arguments, ParallelFor pool) {
-  switch (arguments.type) {
-    case ElementType::kFloat:
-      return run<float, float>(arguments, pool);
-    case ElementType::kDouble:
-      return run<double, double>(arguments, pool);
-    case ElementType::kHalf:
-      return run<Half, float>(arguments, pool);
-    case ElementType::kBFloat16:
-      return run<BFloat16, float>(arguments, pool);
-  }
+  with_types(arguments.type, [&](auto types) {
+    run<typename decltype(types)::In, typename decltype(types)::T>(arguments, pool);
+  });
 }
 
 }  // namespace fastgan::cpu

@@ -1,8 +1,8 @@
 // affine_act on CUDA: the launchers. They know no torch; the stream comes as a pointer.
+#include "common/element_type.h"
 #include "cuda/affine_act.h"
 #include "cuda/affine_act_backward.cuh"
 #include "cuda/affine_act_forward.cuh"
-#include "cuda/types.cuh"
 
 namespace fastgan::cuda {
 namespace {
@@ -74,7 +74,7 @@ extern "C" const char* fastgan_cuda_affine_act(const fastgan::AffineActArguments
   const MapTiling t = tiling_of(a);
   if (const char* const refused = refusal(t)) return refused;
   if (t.blocks == 0) return nullptr;
-  with_stored_types(a.type, [&](auto types) {
+  fastgan::with_types<Half, BFloat16>(a.type, [&](auto types) {
     using In = typename decltype(types)::In;
     using T = typename decltype(types)::T;
     if (t.pack == 1) {
@@ -94,7 +94,7 @@ extern "C" const char* fastgan_cuda_affine_act_backward(const fastgan::AffineAct
   if (const char* const refused = refusal(t)) return refused;
   const bool sums = wants_sums(a);
   auto* const parts = sums ? static_cast<double*>(partial) : nullptr;
-  with_stored_types(a.type, [&](auto types) {
+  fastgan::with_types<Half, BFloat16>(a.type, [&](auto types) {
     using In = typename decltype(types)::In;
     using T = typename decltype(types)::T;
     if (t.blocks > 0 && t.pack == 1) launch_backward<In, T, 1>(a, t, parts, stream);

@@ -1,7 +1,7 @@
 // gan_loss on CUDA: the launcher. Knows no torch; the stream comes as a pointer.
+#include "common/element_type.h"
 #include "cuda/gan_loss.cuh"
 #include "cuda/gan_loss.h"
-#include "cuda/types.cuh"
 
 extern "C" const char* fastgan_cuda_gan_loss(const fastgan::GanLossArguments* arguments, void* partial,
                                              void* stream) {
@@ -9,7 +9,7 @@ extern "C" const char* fastgan_cuda_gan_loss(const fastgan::GanLossArguments* ar
   const fastgan::GanLossArguments& a = *arguments;
   auto* sums = static_cast<fastgan::GanLossSums*>(partial);
   const int64_t tiles = fastgan::gan_loss_tiles(a.real_count, a.fake_count);
-  with_stored_types(a.type, [&](auto types) {
+  fastgan::with_types<Half, BFloat16>(a.type, [&](auto types) {
     using In = typename decltype(types)::In;
     using T = typename decltype(types)::T;
     FASTGAN_LAUNCH((gan_loss_tile_kernel<In, T>), static_cast<unsigned>(tiles), kThreads, 0, stream, a, sums);

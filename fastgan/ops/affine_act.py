@@ -8,24 +8,16 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import cpu_passes, cuda_passes, shape_class, triton_passes
+from fastgan.ops import shape_class
+from fastgan.ops.affine_act_passes import CUDA, CUDA_DTYPES, NATIVE, TRITON
 from fastgan.ops.checks import check_activation, checked_affine
-from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
-from fastgan.ops.cuda_passes import CUDA, CUDA_DTYPES
+from fastgan.ops.cpu_passes import NATIVE_DTYPES, measured_fastest
 from fastgan.ops.triton_leaves import TRITON_DTYPES
-from fastgan.ops.triton_passes import TRITON
 from fastgan.reference import affine_act as reference
-from fastgan.reference.affine_act_conv import STOCK, laid_out, layout
+from fastgan.reference.affine_act_conv import laid_out, layout
 
 _NAME = "affine_act"
-_LEAVES = {"reference": STOCK, "aten": CPU, "cpu": CPU, "triton": TRITON, "cuda": CUDA}
-_UINT8 = {
-    "reference": reference,
-    "aten": cpu_passes,
-    "cpu": cpu_passes,
-    "triton": triton_passes,
-    "cuda": cuda_passes,
-}
+_PASSES = {"reference": reference, "aten": NATIVE, "cpu": NATIVE, "triton": TRITON, "cuda": CUDA}
 for _each in (_NAME, f"{_NAME}_backward"):
     backends.register(_each, NATIVE_DTYPES | TRITON_DTYPES | CUDA_DTYPES, auto={"cpu": measured_fastest})
 
@@ -86,7 +78,7 @@ def _checked(
 @torch.library.impl(f"fastgan::{_NAME}", ("cpu", "cuda"))
 def _run(input: Tensor, *arguments) -> Tensor:
     backend = backends.choose(_NAME, input.device.type, input.dtype, lambda: shape_class.of_map(input))
-    result = _beside(input, _new(_LEAVES[backend].affine_act(input, *arguments), input))
+    result = _beside(input, _new(_PASSES[backend].affine_act(input, *arguments), input))
     backends.note_ran(_NAME, backend)
     return result
 
@@ -99,7 +91,7 @@ def _fake(input: Tensor, *arguments) -> Tensor:
 @torch.library.impl(f"fastgan::{_NAME}_uint8", ("cpu", "cuda"))
 def _run_uint8(input: Tensor, *arguments) -> Tensor:
     backend = backends.choose(_NAME, input.device.type, input.dtype, lambda: shape_class.of_map(input))
-    pixels = _UINT8[backend].affine_act_uint8(input, *arguments)
+    pixels = _PASSES[backend].affine_act_uint8(input, *arguments)
     backends.note_ran(f"{_NAME}_uint8", backend)
     return pixels
 
@@ -112,14 +104,14 @@ def _run_backward(grad_output: Tensor, *arguments) -> tuple[Tensor, Tensor, Tens
     name = f"{_NAME}_backward"
     device, dtype = grad_output.device.type, grad_output.dtype
     backend = backends.choose(name, device, dtype, lambda: shape_class.of_map(grad_output))
-    results = _backward_by(_LEAVES[backend], grad_output, *arguments)
+    results = _backward_by(_PASSES[backend], grad_output, *arguments)
     backends.note_ran(name, backend)
     return results
 
 
 @torch.library.register_fake(f"fastgan::{_NAME}_backward")
 def _fake_backward(*arguments) -> tuple[Tensor, Tensor, Tensor]:
-    return _backward_by(STOCK, *arguments)
+    return _backward_by(reference, *arguments)
 
 
 def _backward_by(passes, grad_output: Tensor, *arguments) -> tuple[Tensor, Tensor, Tensor]:

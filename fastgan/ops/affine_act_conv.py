@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from fastgan import backends
-from fastgan.ops import cuda_leaves, native_leaves, shape_class, triton_leaves
-from fastgan.ops.cpu_passes import ACTIVATION, CPU, NATIVE_DTYPES, measured_fastest
+from fastgan.ops import affine_act_passes, cuda_leaves, native_leaves, shape_class, triton_leaves
+from fastgan.ops.affine_act_passes import ACTIVATION
+from fastgan.ops.cpu_passes import CPU, NATIVE_DTYPES, measured_fastest
 from fastgan.ops.cuda_leaves import CUDA_DTYPES
-from fastgan.ops.cuda_passes import CUDA
 from fastgan.ops.triton_leaves import TRITON_DTYPES
 from fastgan.reference import affine_act as pointwise
 from fastgan.reference.affine_act_conv import (
@@ -169,7 +169,12 @@ def _forward_by_aten(op: ChainOperator, input, weight, bias, scale, shift, activ
 # results. The other backends take the convolutions of stock torch between these passes.
 _WHOLE = {"cpu": native_leaves, "triton": triton_leaves, "cuda": cuda_leaves}
 _WHOLE_BACKWARD = {"cpu": native_leaves, "triton": triton_leaves}
-_PASSES = {"aten": CPU, "cuda": CUDA, "reference": STOCK}
+_ON_CUDA = affine_act_passes.CUDA
+_PASSES = {
+    "aten": CPU,
+    "cuda": STOCK._replace(affine_act=_ON_CUDA.affine_act, affine_act_backward=_ON_CUDA.affine_act_backward),
+    "reference": STOCK,
+}
 
 
 def _forward_by(leaves, op: ChainOperator, input, weight, bias, scale, shift, activation, negative_slope, *options):

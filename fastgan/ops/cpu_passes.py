@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from fastgan.ops.affine_act_passes import NATIVE
 from fastgan.reference.affine_act_conv import Passes
 
 _FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
@@ -12,37 +13,6 @@ NATIVE_DTYPES = {"aten": _FLOATS, "cpu": _FLOATS}
 def measured_fastest(capability: str) -> str:
     """What `auto` takes on a CPU: our convolutions where vectors are wide (docs/ops.md has the numbers)."""
     return "aten" if capability in ("", "default") else "cpu"
-
-
-# The order is that of enum Activation in csrc/common/affine_act.h.
-ACTIVATION = {"none": 0, "leaky_relu": 1, "relu": 2, "tanh": 3}
-
-
-def affine_act(
-    input: Tensor, scale: Tensor | None, shift: Tensor | None, activation: str, negative_slope: float
-) -> Tensor:
-    return torch.ops.fastgan_C.affine_act(input, scale, shift, ACTIVATION[activation], negative_slope, False)
-
-
-def affine_act_uint8(
-    input: Tensor, scale: Tensor | None, shift: Tensor | None, activation: str, negative_slope: float
-) -> Tensor:
-    return torch.ops.fastgan_C.affine_act(input, scale, shift, ACTIVATION[activation], negative_slope, True)
-
-
-def affine_act_backward(
-    grad_output: Tensor,
-    input: Tensor | None,
-    scale: Tensor | None,
-    shift: Tensor | None,
-    activation: str,
-    negative_slope: float,
-    needed: tuple[bool, bool, bool],
-) -> list[Tensor | None]:
-    results = torch.ops.fastgan_C.affine_act_backward(
-        grad_output, input, scale, shift, ACTIVATION[activation], negative_slope, *needed
-    )
-    return [result if wanted else None for result, wanted in zip(results, needed, strict=True)]
 
 
 def channel_statistics(output: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -62,4 +32,4 @@ def channel_statistics_backward(
     return torch.ops.fastgan_C.channel_statistics_backward(grad_output, grad_mean, grad_var, output, mean, bias)
 
 
-CPU = Passes(affine_act, affine_act_backward, channel_statistics, channel_statistics_backward)
+CPU = Passes(NATIVE.affine_act, NATIVE.affine_act_backward, channel_statistics, channel_statistics_backward)

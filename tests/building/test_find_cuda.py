@@ -48,6 +48,7 @@ def test_a_script_on_path_that_starts_another(real, machine, tmp_path):
     machine(tmp_path / "bin")
     toolkit, _ = tools.find_cuda()
     assert (toolkit.top, toolkit.libraries, toolkit.version) == (real.top, real.libraries, real.version)
+    assert toolkit.ptxas.samefile(real.top / "bin/ptxas") and toolkit.nvcc == tmp_path / "bin/nvcc"
     assert {"80", "90"} <= set(toolkit.codes)
 
 
@@ -77,7 +78,7 @@ def test_the_packages_from_pypi(packages, machine):
     machine(site=packages)
     toolkit, reason = tools.find_cuda()
     assert not reason
-    assert toolkit.top == packages / "nvidia/cu13"
+    assert (toolkit.top, toolkit.ptxas) == (packages / "nvidia/cu13", packages / "nvidia/cu13/bin/ptxas")
 
 
 def test_packages_without_the_runtime_are_not_enough(packages, machine):

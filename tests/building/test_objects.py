@@ -1,13 +1,14 @@
-"""An object is made again where it could come out different, and only there."""
+"""An object is made again where it could come out different, and only there; so is what is linked of them."""
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from building.objects import Job, Objects, dependencies
+from building.objects import BuildError, Job, Objects, dependencies
 
 SOURCE = '#include "number.h"\n#include "with space.h"\nint number() { return NUMBER + kOther; }\n'
 
@@ -78,7 +79,7 @@ def test_a_header_that_is_gone_makes_it_again(project):
 def test_a_build_that_failed_or_was_cut_off_leaves_nothing_that_counts(project):
     made = make(project)
     (project / "number.h").write_text("#error no\n")
-    with pytest.raises(SystemExit, match=r"(?s)error no.*FASTGAN_BUILD=none"):
+    with pytest.raises(BuildError, match=r"(?s)^c\+\+ .* failed:\n.*error no"):
         make(project)
     (project / "number.h").write_text("#define NUMBER 1\n")
     assert not make(project).reused
@@ -86,6 +87,65 @@ def test_a_build_that_failed_or_was_cut_off_leaves_nothing_that_counts(project):
     assert not make(project).reused
     made.path.with_suffix(".json").write_text('{"files"')
     assert not make(project).reused
+
+
+def test_a_source_from_outside_is_named_by_its_whole_path(project, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    shutil.copy(project / "number.cpp", outside)
+    shutil.copy(project / "with space.h", outside)
+    (outside / "number.h").write_text("#define NUMBER 7\n")
+
+    def made(value: str):
+        store = Objects(project / "objects", project, lambda said: None)
+        return store.make(Job(value, ("c++", f"-I{outside}"), ""))
+
+    inner, outer = made("number.cpp"), made(str(outside / "number.cpp"))
+    assert inner.path != outer.path and inner.path.parent == outer.path.parent
+    assert made(str(outside / "number.cpp")).reused
+    (outside / "number.h").write_text("#define NUMBER 8\n")
+    assert made("number.cpp").reused and not made(str(outside / "number.cpp")).reused
+
+
+def link(project: Path, *libraries: str) -> bool:
+    store = Objects(project / "objects", project, lambda said: None)
+    made = store.make(Job("number.cpp", ("c++", "-I.", "-fPIC"), ""))
+    return store.link(project / "number.so", ("c++", "-shared"), [made], libraries)
+
+
+def number(project: Path) -> int:
+    """What the library says, in a process that has not loaded the one before."""
+    code = "import ctypes, sys; print(ctypes.CDLL(sys.argv[1])._Z6numberv())"
+    return int(subprocess.check_output([sys.executable, "-c", code, str(project / "number.so")]))
+
+
+def test_a_library_is_linked_again_where_an_object_or_the_command_changed(project):
+    assert [link(project), link(project)] == [True, False]
+    assert [link(project, "-lm"), link(project, "-lm")] == [True, False]
+    assert number(project) == 2
+    (project / "number.h").write_text("#define NUMBER 1 + 0\n")  # the same object comes out
+    assert not link(project, "-lm")
+    (project / "number.h").write_text("#define NUMBER 4\n")
+    assert link(project, "-lm") and number(project) == 5
+    (project / "number.so").unlink()
+    assert link(project, "-lm")
+
+
+def test_the_library_of_before_stays_whole_for_whom_has_it(project):
+    link(project)
+    with (project / "number.so").open("rb") as loaded:
+        before = loaded.read()
+        (project / "number.h").write_text("#define NUMBER 4\n")
+        link(project)
+        loaded.seek(0)
+        assert loaded.read() == before != (project / "number.so").read_bytes()
+
+
+def test_a_link_that_failed_leaves_the_library_of_before(project):
+    link(project)
+    with pytest.raises(BuildError, match=r"no_such_library"):
+        link(project, "-lno_such_library")
+    assert number(project) == 2
+    assert not link(project)
 
 
 def test_dependencies_of_a_rule():

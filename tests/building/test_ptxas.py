@@ -25,7 +25,7 @@ ptxas info    : Compile time = 1.5 ms
 
 
 @pytest.fixture(scope="module")
-def built(need) -> list[ptxas.Row]:
+def built(need) -> list[ptxas.Usage]:
     """Every kernel of the last build, for each of its architectures."""
     need(native.cuda_missing(), "nvcc")
     log = ROOT / "build/ptxas.log"
@@ -33,12 +33,12 @@ def built(need) -> list[ptxas.Row]:
     return ptxas.rows(log.read_text())
 
 
-def complaints(rows: list[ptxas.Row], budgets: dict[str, int]) -> list[str]:
+def complaints(rows: list[ptxas.Usage], budgets: dict[str, int]) -> list[str]:
     found = []
     for row in rows:
         name, allowed = f"{row.kernel} for {row.arch}", budgets.get(ptxas.stem(row.kernel))
-        if row.spilled or row.stack:
-            found.append(f"{name} spills {row.spilled} bytes and has a stack of {row.stack}")
+        if row.spills or row.stack:
+            found.append(f"{name} spills {row.spills} bytes and has a stack of {row.stack}")
         if allowed is None:
             found.append(f"{name} has no budget")
         elif row.registers > allowed:
@@ -68,6 +68,12 @@ def test_the_log_is_read(need):
     assert total == ("sum<__half, float>", "sm_90a", 255, 24, 24, 64)
     assert ptxas.budgets([add, total]) == {"add": 12, "sum": 255}
     assert ptxas.table([total]).splitlines()[1].split() == ["sum<__half,", "float>", "sm_90a", "255", "24", "24", "64"]
+
+
+def test_kernels_are_also_known_by_their_symbols():
+    total, add = ptxas.usages(LOG)
+    assert (total.kernel, total.arch, total.spills) == ("_ZN7fastgan4cuda3sumI6__halffEEvPT_", "sm_90a", 24)
+    assert (add.kernel, add.registers, add.shared) == ("_ZN7fastgan4cuda3addEv", 12, 0)
 
 
 def test_a_log_that_breaks_off_is_refused():

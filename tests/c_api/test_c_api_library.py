@@ -1,6 +1,5 @@
 """The header and the library as a C compiler and a linker see them, and the two ways to build the library."""
 
-import ast
 import re
 import shlex
 import shutil
@@ -11,6 +10,8 @@ from pathlib import Path
 import pytest
 from c_library import ROOT, flags
 
+from building.flags import C_API_LINK, CXX_FLAGS
+from building.sources import C_API_SOURCES, FUSED_SOURCES
 from fastgan.cli.app import run as command
 from fastgan.cli.c_api import HEADER, LIBRARY
 
@@ -92,19 +93,6 @@ def test_without_the_library_the_flags_are_a_sentence(monkeypatch, capsys):
     assert "the library of the C API was not built" in shown.err and "make c-api" in shown.err
 
 
-def setup_constants() -> dict:
-    """What setup.py, which cannot be imported without building, says about sources and flags."""
-    wanted = {"CPU_SOURCES", "FUSED_SOURCES", "C_API_SOURCES", "C_API_LINK", "CXX_FLAGS"}
-    nodes = [
-        node
-        for node in ast.parse((ROOT / "setup.py").read_text()).body
-        if isinstance(node, ast.Assign) and {getattr(target, "id", None) for target in node.targets} & wanted
-    ]
-    constants = {"re": re}
-    exec(compile(ast.Module(nodes, []), "setup.py", "exec"), constants)
-    return constants
-
-
 def test_make_builds_what_setup_builds(need, tmp_path):
     """From what `make c-api` would run in a tree where nothing is built: same sources, flags and link."""
     need(None if shutil.which("make") else "there is no make", "make")
@@ -112,13 +100,12 @@ def test_make_builds_what_setup_builds(need, tmp_path):
     commands = [shlex.split(line) for line in dry.splitlines() if line.startswith("the-compiler ")]
     compiled = {words[words.index("-c") + 1]: words for words in commands if "-c" in words}
     (linked,) = (words for words in commands if "-shared" in words)
-    setup = setup_constants()
-    assert sorted(compiled) == sorted(setup["C_API_SOURCES"])
+    assert sorted(compiled) == sorted(C_API_SOURCES)
     for source, words in compiled.items():
         used = [word for word in words[1 : words.index("-c")] if word not in ("-MMD", "-Ifastgan/include")]
-        fused = ["-ffp-contract=fast"] if source in setup["FUSED_SOURCES"] else []
-        assert sorted(used) == sorted(setup["CXX_FLAGS"] + fused), source
-    assert [word for word in linked if word.startswith("-Wl,") or word == "-pthread"] == setup["C_API_LINK"]
+        fused = ["-ffp-contract=fast"] if source in FUSED_SOURCES else []
+        assert sorted(used) == sorted(CXX_FLAGS + fused), source
+    assert [word for word in linked if word.startswith("-Wl,") or word == "-pthread"] == C_API_LINK
     assert len([word for word in linked if word.endswith(".o")]) == len(compiled)
 
 

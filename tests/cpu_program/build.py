@@ -1,4 +1,4 @@
-"""Builds a test program from csrc and its folder, with the flags that setup.py builds csrc with.
+"""Builds a test program from csrc and its folder, with the flags that the package is built with.
 
     python tests/cpu_program/build.py build/cpu_program/native [--program NAME] [--cxx CXX] [--jobs N] [-- EXTRA FLAGS]
 
@@ -10,50 +10,28 @@ setuptools.
 """
 
 import argparse
-import ast
 import os
-import re
 import shlex
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
-SOURCES = {"cpu_program": "CPU_SOURCES", "c_api_program": "C_API_SOURCES"}
 sys.path.insert(0, str(ROOT))
 
-from building.objects import Job, Objects, run  # noqa: E402
+from building.flags import cxx_flags  # noqa: E402
+from building.objects import BuildError, Job, Objects, log, run  # noqa: E402
+from building.sources import C_API_SOURCES, CPU_SOURCES  # noqa: E402
+from building.tools import version_of  # noqa: E402
 
-
-def build_settings() -> dict:
-    """The lists of sources and CXX_FLAGS of setup.py, which cannot be imported without building."""
-    wanted = {*SOURCES.values(), "FUSED_SOURCES", "CXX_FLAGS"}
-    assignments = [
-        node
-        for node in ast.parse((ROOT / "setup.py").read_text()).body
-        if isinstance(node, ast.Assign) and {getattr(t, "id", None) for t in node.targets} & wanted
-    ]
-    settings = {"re": re}
-    exec(compile(ast.Module(assignments, []), "setup.py", "exec"), settings)
-    return settings
+SOURCES = {"cpu_program": CPU_SOURCES, "c_api_program": C_API_SOURCES}
 
 
 def jobs_of(program: str, cxx: list[str], extra: list[str]) -> list[Job]:
-    settings = build_settings()
-    compiler = subprocess.run([*cxx, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
     ours = [str(path.relative_to(ROOT)) for path in sorted((TESTS / program).glob("*.cpp"))]
-    jobs = []
-    for source in dict.fromkeys([*settings[SOURCES[program]], "csrc/cpu/noise.cpp", *ours]):
-        special = ["-ffp-contract=fast"] if source in settings["FUSED_SOURCES"] else []
-        special += ["-Ifastgan/include"] if "c_api" in source else []
-        jobs.append(Job(source, (*cxx, *settings["CXX_FLAGS"], *special, *extra), compiler))
-    return jobs
-
-
-def log(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sources = dict.fromkeys([*SOURCES[program], "csrc/cpu/noise.cpp", *ours])
+    return [Job(source, (*cxx, *cxx_flags(source), *extra), version_of(tuple(cxx))) for source in sources]
 
 
 def build(name: str, folder: Path, cxx: list[str], jobs: int, extra: list[str]) -> Path:
@@ -76,7 +54,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1))
     options = parser.parse_args(shlex.split(ours))
     folder, cxx = options.folder.resolve(), shlex.split(options.cxx)
-    program = build(options.program, folder, cxx, options.jobs, shlex.split(extra))
+    try:
+        program = build(options.program, folder, cxx, options.jobs, shlex.split(extra))
+    except BuildError as error:
+        raise SystemExit(str(error)) from None
     sys.stdout.write(f"{program}\n")
 
 

@@ -7,14 +7,10 @@ there already is not compiled again, unless the contents of a file that it was m
 """
 
 import argparse
-import ast
 import contextlib
 import fcntl
-import functools
-import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import os
 import shlex
 import shutil
@@ -26,6 +22,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.append(str(ROOT))  # `building` is not installed
+
+from building.flags import TORCH_TARGET_VERSION  # noqa: E402
+from building.objects import Job, Objects, log  # noqa: E402
+from building.sources import CUDA_SOURCES, TORCH_SOURCES  # noqa: E402
+from building.tools import version_of  # noqa: E402
+
 FOLDER = ROOT / "build" / "cuda_host"
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")
 # The baseline of the machine and no contraction: the same bits everywhere.
@@ -51,28 +54,28 @@ def compiler_missing() -> str | None:
 
 
 def operator_sources() -> list[Path]:
-    settings = _settings()
-    bindings = [ROOT / source for source in settings["TORCH_SOURCES"]]
+    bindings = [ROOT / source for source in TORCH_SOURCES]
     halves = [source for source in bindings if CUDA_HALF in source.read_text()]
     return [*_cuda_sources(), *halves]
 
 
 def _cuda_sources() -> list[Path]:
-    return [ROOT / source for source in _settings()["CUDA_SOURCES"]]
+    return [ROOT / source for source in CUDA_SOURCES]
 
 
 def operators(sanitize: bool = False) -> Path:
     """The library of the operators, for torch."""
     torch = _torch_folder()
     flags = [
-        f"-DTORCH_TARGET_VERSION={_settings()['TORCH_TARGET_VERSION']}",
+        f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}",
         "-DFASTGAN_WITH_CUDA",
         "-isystem",
         str(torch / "include"),
     ]
     links = [f"-L{torch / 'lib'}", "-Wl,--no-as-needed", "-lc10", "-ltorch", "-ltorch_cpu"]
     name = "operators_sanitized" if sanitize else "operators"
-    return library(name, operator_sources(), flags, links, sanitize)
+    version = f"torch {importlib.metadata.version('torch')}"
+    return library(name, operator_sources(), flags, links, sanitize, tools=version)
 
 
 def launchers() -> Path:
@@ -106,21 +109,23 @@ def library(
     csrc: Path = ROOT / "csrc",
     shim: Path = HERE,
     folder: Path = FOLDER,
+    tools: str = "",
 ) -> Path:
     """<name>.so in `folder` from these sources and the shim's. RuntimeError with the compiler's words.
 
     csrc, shim: where headers lie, and the shim's sources. What comes from outside the repository stays in `folder`.
+    tools: versions of what else the sources include.
     """
     common = [*_compiler(), *FLAGS, *(SANITIZERS if sanitize else ())]
-    commands = {each: [*common, f"-I{ROOT / 'csrc'}", f"-I{shim}"] for each in sorted(shim.glob("*.cpp"))}
-    commands |= {each: [*common, f"-I{csrc}", f"-I{shim}", *flags] for each in sources}
+    jobs = [_job(each, [*common, *_headers(ROOT / "csrc", shim)]) for each in sorted(shim.glob("*.cpp"))]
+    jobs += [_job(each, [*common, *_headers(csrc, shim), *flags], tools) for each in sources]
     target = folder / f"{name}.so"
     with _alone():
+        ours, others = (Objects(each / "objects", ROOT, log) for each in (FOLDER, folder))
+        stores = [others if Path(job.source).is_absolute() else ours for job in jobs]
         with ThreadPoolExecutor(max_workers=int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)) as pool:
-            objects = list(pool.map(functools.partial(_compiled, folder), commands, commands.values()))
-        link = [*common, "-shared", *map(str, objects), *links]
-        if not _is_current(target, link):
-            _make(target, link, [*link, "-o"], objects)
+            objects = list(pool.map(Objects.make, stores, jobs))
+        others.link(target, [*common, "-shared"], objects, links)
     return target
 
 
@@ -128,56 +133,18 @@ def _compiler() -> list[str]:
     return shlex.split(os.environ.get("CXX") or "c++")
 
 
-def _compiled(folder: Path, source: Path, command: list[str]) -> Path:
-    identity = hashlib.sha256(shlex.join([str(source), *command]).encode()).hexdigest()[:16]
-    objects = FOLDER if ROOT in source.parents else folder
-    target = objects / "objects" / f"{source.stem}-{identity}.o"
-    if not _is_current(target, command):
-        depends = target.with_suffix(".d")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        compile_it = [*command, "-MD", "-MF", str(depends), "-x", "c++", "-c", str(source), "-o"]
-        _make(target, command, compile_it, None)
-        needed = shlex.split(depends.read_text().replace("\\\n", " ").partition(":")[2])
-        _record(target, command, [Path(path) for path in needed])
-    return target
+def _job(source: Path, command: Sequence[str], tools: str = "") -> Job:
+    versions = "; ".join(filter(None, (version_of(tuple(_compiler())), tools)))
+    return Job(_named(source), (*command, "-x", "c++"), versions)
 
 
-def _make(target: Path, command: list[str], complete: list[str], needed: list[Path] | None) -> None:
-    """Runs `complete` and the name of a file, which becomes `target` when it is whole."""
-    scratch = target.with_suffix(".new")
-    done = subprocess.run([*complete, str(scratch)], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{shlex.join(complete)} failed:\n{done.stdout}{done.stderr}")
-    sys.stderr.write(done.stderr)
-    os.replace(scratch, target)
-    if needed is not None:
-        _record(target, command, needed)
+def _headers(*folders: Path) -> list[str]:
+    return [f"-I{_named(folder)}" for folder in folders]
 
 
-def _record(target: Path, command: list[str], needed: list[Path]) -> None:
-    record = {"command": command, "torch": _torch_version(), "needed": {str(path): _digest(path) for path in needed}}
-    target.with_suffix(".json").write_text(json.dumps(record))
-
-
-def _is_current(target: Path, command: list[str]) -> bool:
-    try:
-        record = json.loads(target.with_suffix(".json").read_text())
-    except FileNotFoundError:
-        return False
-    if not target.is_file() or record["command"] != command or record["torch"] != _torch_version():
-        return False
-    return all(os.path.exists(path) and _digest(Path(path)) == digest for path, digest in record["needed"].items())
-
-
-_digests: dict[tuple[Path, int, int], str] = {}
-
-
-def _digest(path: Path) -> str:
-    state = path.stat()
-    key = path, state.st_mtime_ns, state.st_size
-    if key not in _digests:
-        _digests[key] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return _digests[key]
+def _named(path: Path) -> str:
+    """Relative to the repository where it lies in there."""
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 @contextlib.contextmanager
@@ -189,23 +156,8 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _settings() -> dict:
-    """Lists of setup.py, which cannot be imported without building."""
-    wanted = {"CUDA_SOURCES", "TORCH_SOURCES", "TORCH_TARGET_VERSION"}
-    settings = {}
-    for node in ast.parse((ROOT / "setup.py").read_text()).body:
-        names = {getattr(target, "id", None) for target in getattr(node, "targets", ())}
-        for name in names & wanted:
-            settings[name] = ast.literal_eval(node.value)
-    return settings
-
-
 def _torch_folder() -> Path:
     return Path(importlib.util.find_spec("torch").origin).parent
-
-
-def _torch_version() -> str:
-    return importlib.metadata.version("torch")
 
 
 def main() -> None:

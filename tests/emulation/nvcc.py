@@ -1,38 +1,24 @@
 """Compiles CUDA sources to PTX and machine code for one target, without a GPU and at most once.
 
 Results are kept by content: of the source csrc/cuda/<name>.cu, of every header of this csrc's common and cuda, and of
-the command.
+the flags and nvcc's version.
 """
 
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from building.ptxas import Usage, usages
+from building.tools import Toolkit, find_cuda
+
 _ROOT = Path(__file__).resolve().parents[2]
-_HOMES = (Path("/usr/local/cuda"), *sorted(Path("/usr/local").glob("cuda-*"))[::-1])
 _FLAGS = ("-std=c++17", "-O3", "-lineinfo")
 _HEADERS = ("common/*.h", "cuda/*.h", "cuda/*.cuh")
-_USAGE = re.compile(
-    r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
-    r".*?Used (\d+) registers(?:[^\n]*?(\d+) bytes smem)?",
-    re.DOTALL,
-)
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What one kernel needs: registers of a thread, bytes of its stack and of what it spills, static shared bytes."""
-
-    registers: int
-    stack: int
-    spills: int
-    shared: int
 
 
 @dataclass(frozen=True)
@@ -50,34 +36,30 @@ class Compiled:
 
 
 @cache
+def toolkit() -> Toolkit | None:
+    return find_cuda()[0]
+
+
 def find_nvcc() -> Path | None:
-    named = os.environ.get("CUDA_HOME")
-    for home in (Path(named),) if named else _HOMES:
-        if (home / "bin/nvcc").is_file():
-            return home / "bin/nvcc"
-    found = shutil.which("nvcc")
-    return Path(found) if found else None
+    return toolkit().nvcc if toolkit() else None
 
 
 @cache
 def compile_source(source: Path, target: str) -> Compiled:
     """RuntimeError with nvcc's words where it does not compile."""
-    nvcc = find_nvcc()
+    tools = toolkit()
     csrc = source.resolve().parents[1]
-    command = [str(nvcc), *_FLAGS, f"-arch={target}"]
-    parts = [" ".join(command), _run([str(nvcc), "--version"])]
+    flags = [*_FLAGS, f"-arch={target}"]
+    parts = [" ".join(flags), _run([str(tools.nvcc), "--version"])]
     files = [source, *sorted(path for pattern in _HEADERS for path in csrc.glob(pattern))]
     parts += [path.read_text() for path in files]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     folder = _cache_folder() / key
     if not folder.is_dir():
-        _compile_into(folder, [*command, f"-I{csrc}"], nvcc.with_name("ptxas"), source, target)
+        _compile_into(folder, [str(tools.nvcc), *flags, f"-I{csrc}"], tools.ptxas, source, target)
     ptx, log = (folder / "ptx").read_text(), (folder / "log").read_text()
     entries = re.findall(r"\.entry\s+([\w$]+)", ptx)
-    usage = {
-        entry: Usage(int(registers), int(stack), int(stores) + int(loads), int(shared or 0))
-        for entry, stack, stores, loads, registers, shared in _USAGE.findall(log)
-    }
+    usage = {each.kernel: each for each in usages(log)}
     return Compiled(target, ptx, dict(zip(entries, demangled(entries), strict=True)), usage)
 
 

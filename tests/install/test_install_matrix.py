@@ -157,6 +157,25 @@ def test_what_cannot_be_built_fails_loudly(source, environment, words):
     assert words in done.stderr
 
 
+def test_a_source_that_does_not_compile_is_told_with_the_way_out(source):
+    (source / "csrc/cpu/capability.cpp").write_text("#error not today\n")
+    command = [sys.executable, "setup.py", "build_ext"]
+    environment = clean_environment(FASTGAN_BUILD="cpu", MAX_JOBS="1")
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "error not today" in done.stderr and "set FASTGAN_BUILD=none for a pure Python install" in done.stderr
+
+
+def data_files(source: Path) -> set[str]:
+    """What packages have beside their Python files, where a wheel has it."""
+    found = set()
+    for room, prefix in (("fastgan", "fastgan"), ("kernels", "fastgan/kernels"), ("bench", "fastgan/bench")):
+        files = (path for path in (source / room).rglob("*") if path.is_file() and path.suffix != ".py")
+        found |= {f"{prefix}/{path.relative_to(source / room)}" for path in files}
+    assert {"fastgan/include/fastgan.h", "fastgan/tasks/report.html", "fastgan/bench/page.html"} <= found
+    return found
+
+
 def test_source_distribution_and_wheel_hold_what_they_should(source, tmp_path):
     build = "from setuptools import build_meta as b; print(b.build_sdist({0!r})); print(b.build_wheel({0!r}))"
     done = subprocess.run(
@@ -167,6 +186,7 @@ def test_source_distribution_and_wheel_hold_what_they_should(source, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    assert "would be ignored" not in done.stdout + done.stderr  # setuptools, of folders that are no packages
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         files = {name.partition("/")[2] for name in archive.getnames()}
     on_disk = {str(p.relative_to(source)) for p in (source / "csrc").rglob("*") if p.is_file()}
@@ -175,8 +195,9 @@ def test_source_distribution_and_wheel_hold_what_they_should(source, tmp_path):
     wheel = next(tmp_path.glob("*.whl"))
     assert wheel.name.endswith("-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
-        top = {name.partition("/")[0] for name in archive.namelist()}
-        assert {"fastgan/kernels/gan_loss.py", "fastgan/include/fastgan.h", "fastgan/_build.json"} <= set(
-            archive.namelist()
-        )
+        packed = set(archive.namelist())
+    top = {name.partition("/")[0] for name in packed}
+    assert {"fastgan/kernels/gan_loss.py", "fastgan/_build.json"} <= packed
+    assert data_files(source) <= packed
+    assert "fastgan/bench/micro/test_speed_operators.py" not in packed
     assert top == {"fastgan", wheel.name.split("-py3")[0] + ".dist-info"}
