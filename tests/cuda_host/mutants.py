@@ -1,7 +1,7 @@
 """Mistakes that the kernels and the shim could have, each with the check that has to notice it. Data alone.
 
 One text that a file holds once, and what stands there instead. Of a kernel `check` is one of pass_checks.CHECKS; of the
-shim, the small wrong kernel that it then says nothing of (shim_checks).
+shim, the small wrong kernel that it then says nothing of, or shim_checks.THREADS.
 """
 
 from typing import NamedTuple
@@ -186,5 +186,19 @@ SHIM = (
         "  if (this->bytes() + bytes > kSharedLimit) return nullptr;\n",
         "",
         "too_many_static_bytes",
+    ),
+    Mutant(
+        "launches of two threads overlap",
+        "launch.cpp",
+        "  static std::mutex one_at_a_time;",
+        "  static thread_local std::mutex one_at_a_time;",
+        "launches_of_threads",
+    ),
+    Mutant(
+        "a thread is told of another one's mistake",
+        "launch.cpp",
+        "thread_local std::string first_error,",
+        "std::string first_error,",
+        "launches_of_threads",
     ),
 )
