@@ -1,7 +1,8 @@
 """Mistakes that the kernels and the shim could have, each with the check that has to notice it. Data alone.
 
-One text that a file holds once, and what stands there instead. Of a kernel `check` is one of pass_checks.CHECKS; of the
-shim, the small wrong kernel that it then says nothing of (shim_checks).
+One text that a file holds once, and what stands there instead. Of a kernel `check` is one of pass_checks.CHECKS; of a
+frozen generator, one of frozen_checks.CHECKS; of the shim, the small wrong kernel that it then says nothing of, or
+shim_checks.THREADS.
 """
 
 from typing import NamedTuple
@@ -123,6 +124,72 @@ KERNELS = (
     ),
 )
 
+_PASS = "cuda/frozen_pass.cuh"
+_SEQUENCE = "cuda/frozen_generator.cu"
+_MANY = "more_images_than_at_a_time"
+FROZEN = (
+    Mutant("threads behind the last image", _PASS, "  if (image >= a.images) return;\n", "", "whole_packs"),
+    Mutant("one block too few", _SEQUENCE, "(threads + kFrozenThreads - 1) /", "threads /", "whole_packs"),
+    Mutant("an index has no end", _PASS, "place >= 0 && place < a.size", "place >= 0", "places_outside_a_row"),
+    Mutant("an index has no beginning", _PASS, "good = place >= 0 && ", "good = ", "places_outside_a_row"),
+    Mutant("one bad place spoils its pack", _PASS, "    good = true;\n", "", "places_outside_a_row"),
+    Mutant("a label more than there are", _PASS, "label < a.classes", "label <= a.classes", "tables_by_label"),
+    Mutant("rows of tables half as far apart", _PASS, "row * channels +", "row * (channels / 2) +", "tables_by_label"),
+    Mutant("labels of the first images again", _SEQUENCE, "a_.labels + first_", "a_.labels", _MANY),
+    Mutant("the first images are overwritten", _SEQUENCE, "first_ * a_.steps", "0 * a_.steps", _MANY),
+    Mutant("images as far apart as rows of bytes", _SEQUENCE, "a_.pixels ? 1 :", "!a_.pixels ? 1 :", _MANY),
+    Mutant("channels of where a number goes", _PASS, "place % a.channels", "(first + i) % a.channels", "permutations"),
+    Mutant(
+        "rows change places where they are",
+        _SEQUENCE,
+        "? buffers_[1] : buffers_[0]",
+        "? buffers_[0] : buffers_[0]",
+        "permutations",
+    ),
+    Mutant(
+        "packs go on into the next row's channels", _SEQUENCE, "(pass.channels % kPack == 0 && ", "(", "single_numbers"
+    ),
+    Mutant("the end of a row is left out", _SEQUENCE, "pass.size % kPack == 0 && ", "", "single_numbers"),
+    Mutant(
+        "16 bytes at a time from anywhere",
+        _SEQUENCE,
+        "is_aligned(pass.input, kPack * sizeof(In)) &&",
+        "",
+        "single_numbers",
+    ),
+    Mutant(
+        "memory for one buffer", _SEQUENCE, "return 2 * buffer + labels;", "return buffer + labels;", "permutations"
+    ),
+    Mutant(
+        "an affine map replaces the one before",
+        _SEQUENCE,
+        "          if (pending_.any()) pass(nullptr);\n",
+        "",
+        "steps_that_wait_for_none",
+    ),
+    Mutant(
+        "an activation replaces the one before",
+        _SEQUENCE,
+        "          if (pending_.activation != Activation::kNone) pass(nullptr);\n",
+        "",
+        "steps_that_wait_for_none",
+    ),
+    Mutant(
+        "a convolution is offered a tanh", _SEQUENCE, "|| pending_.activation == Activation::kTanh", "", "convolutions"
+    ),
+    Mutant(
+        "a convolution has labels' rows of its own",
+        _SEQUENCE,
+        "c.sample_rows = labels_;",
+        "c.sample_rows = nullptr;",
+        "convolutions",
+    ),
+)
+# These only read elsewhere, and what they read has no effect: sanitizers and the emulator see it, results do not.
+FROZEN_READS = (
+    Mutant("a label that no table has is followed", _PASS, "good ? label : 0;", "label;", "tables_by_label"),
+)
+
 SHIM = (
     Mutant(
         "copies land at once",
@@ -186,5 +253,19 @@ SHIM = (
         "  if (this->bytes() + bytes > kSharedLimit) return nullptr;\n",
         "",
         "too_many_static_bytes",
+    ),
+    Mutant(
+        "launches of two threads overlap",
+        "launch.cpp",
+        "  static std::mutex one_at_a_time;",
+        "  static thread_local std::mutex one_at_a_time;",
+        "launches_of_threads",
+    ),
+    Mutant(
+        "a thread is told of another one's mistake",
+        "launch.cpp",
+        "thread_local std::string first_error,",
+        "std::string first_error,",
+        "launches_of_threads",
     ),
 )

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ import torch
 
 SCHEDULES = (0, 7, 2, 4)
 SOURCES = sorted(Path(__file__).with_name("kernels").glob("*.cu"))
+THREADS = "launches_of_threads"  # a check that is of no one kernel
 _VARIABLE = "FASTGAN_CUDA_HOST_SCHEDULE"
 
 NAMED = {  # kernel -> what has to be said under every schedule
@@ -97,9 +100,18 @@ def is_seen(kernels: ctypes.CDLL, name: str) -> None:
     assert set(SEEN[name]) <= found, f"{name} gives the right numbers under schedules {set(SEEN[name]) - found}"
 
 
+def threads_take_turns(kernels: ctypes.CDLL, schedule: int) -> None:
+    """threads.py comes to its end, and finds nothing."""
+    command = [sys.executable, str(Path(__file__).with_name("threads.py")), kernels._name]
+    done = subprocess.run(command, env={**os.environ, _VARIABLE: str(schedule)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def check(kernels: ctypes.CDLL, name: str) -> None:
     """All of that for one kernel."""
-    if name in NAMED:
+    if name == THREADS:
+        threads_take_turns(kernels, 0)
+    elif name in NAMED:
         for schedule in SCHEDULES:
             is_named(kernels, name, schedule)
     elif name in REFUSED:

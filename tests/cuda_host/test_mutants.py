@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from . import build, pass_checks, shim_checks
-from .mutants import KERNELS, SHIM, Mutant
+from . import build, frozen_checks, pass_checks, shim_checks
+from .mutants import FROZEN, KERNELS, SHIM, Mutant
 
 pytestmark = pytest.mark.cuda_host
 FLAGS = ("-fvisibility=default", "-fno-gnu-unique", "-O1")
@@ -29,6 +29,15 @@ def launchers(csrc: Path, sources: tuple[str, ...], folder: Path = build.FOLDER)
     return ctypes.CDLL(str(build.library("passes", sources, FLAGS, csrc=csrc, folder=folder)))
 
 
+def frozen_launchers(csrc: Path, folder: Path, sanitize: bool = False) -> Path:
+    """Those of frozen generators, in front of the convolutions without a mistake."""
+    links = ["-Wl,-Bsymbolic", str(build.launchers())]
+    sources = [csrc / "cuda" / "frozen_generator.cu"]
+    return build.library(
+        "frozen_sanitized" if sanitize else "frozen", sources, FLAGS, links, sanitize=sanitize, csrc=csrc, folder=folder
+    )
+
+
 @pytest.mark.parametrize("name", pass_checks.CHECKS)
 def test_the_kernels_pass(name):
     pass_checks.CHECKS[name](launchers(build.ROOT / "csrc", ("affine_act.cu", "gan_loss.cu")))
@@ -41,6 +50,13 @@ def test_mistakes_in_the_kernels(mutant, tmp_path):
     library = launchers(csrc, (source,), tmp_path)
     with pytest.raises(AssertionError):
         pass_checks.CHECKS[mutant.check](library)
+
+
+@pytest.mark.parametrize("mutant", FROZEN, ids=lambda mutant: mutant.name)
+def test_mistakes_in_frozen_generators(mutant, tmp_path):
+    library = frozen_launchers(spoilt(build.ROOT / "csrc", mutant, tmp_path / "csrc"), tmp_path)
+    with pytest.raises(AssertionError):
+        frozen_checks.CHECKS[mutant.check](frozen_checks.OnHost(ctypes.CDLL(str(library))))
 
 
 @pytest.mark.parametrize("mutant", SHIM, ids=lambda mutant: mutant.name)

@@ -106,6 +106,11 @@ def test_a_schedule_is_the_same_every_time(kernels):
     assert torch.equal(first.view(torch.int32), second.view(torch.int32)) and first.isnan().any()
 
 
+@schedules
+def test_threads_take_turns(kernels, schedule):
+    shim_checks.threads_take_turns(kernels, schedule)
+
+
 @pytest.mark.parametrize("word", ["quick", "-1", "2.5"])
 def test_a_schedule_that_is_no_number_is_refused(kernels, monkeypatch, word):
     monkeypatch.setenv("FASTGAN_CUDA_HOST_SCHEDULE", word)

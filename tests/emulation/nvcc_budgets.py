@@ -1,6 +1,7 @@
 """What CUDA kernels may need at most, kept in nvcc_budgets.json, and what they need.
 
-`kernels`: of each kernel of affine_act_conv the registers of a thread on each target; none may spill or have a stack.
+`kernels`: of each kernel of affine_act_conv and frozen_generator the registers of a thread on each target; none may
+spill or have a stack.
 `launches`: of a row of tests/cuda_host/conv_rows.py on a target, numbers as of budgets.LAUNCH, upper limits all.
 TRAFFIC: by how much sectors and distinct bytes may exceed those of Triton's kernel in the same call.
 
@@ -25,7 +26,7 @@ from .ptx import Counters
 FILE = Path(__file__).with_name("nvcc_budgets.json")
 TARGETS = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 EMULATED = ("sm_80", "sm_90")
-SOURCES = tuple(f"affine_act_conv{part}" for part in ("", "_bfloat16", "_exact", "_half", "_tf32"))
+SOURCES = (*(f"affine_act_conv{part}" for part in ("", "_bfloat16", "_exact", "_half", "_tf32")), "frozen_generator")
 TRAFFIC = 1.1
 # One of each kernel in half, tf32 and exact float, and one of bfloat16.
 ROWS = (
@@ -66,7 +67,7 @@ def short_name(kernel: str) -> str:
 
 
 def usages(target: str) -> dict[str, object]:
-    """Of every kernel of affine_act_conv, by short name."""
+    """Of every kernel of SOURCES, by short name."""
     found = {}
     for source in SOURCES:
         compiled = compile_source(CUDA_SOURCES / f"{source}.cu", target)

@@ -112,17 +112,38 @@ def emulated(
             mistakes.append(mistake)
         return not mistakes
 
-    recorder = _RECORDER(run)
-    launchers().fastgan_cuda_host_record(recorder)
     try:
-        yield done
+        with _recorded(run):
+            yield done
     except Exception:
         if not mistakes:
             raise
-    finally:
-        launchers().fastgan_cuda_host_record(ctypes.cast(None, _RECORDER))
     if mistakes:
         raise mistakes[0]
+
+
+@contextmanager
+def noted() -> Iterator[set[str]]:
+    """Within the block, launches by `launchers()` from this thread compute nothing; the C++ names of their kernels."""
+    names: set[str] = set()
+
+    def note(queued) -> bool:
+        names.add(_kernel_name(queued.contents.kernel))
+        return True
+
+    with _recorded(note):
+        yield names
+
+
+@contextmanager
+def _recorded(run: Callable) -> Iterator[None]:
+    """Launches from this thread go to run(pointer to _Queued), which returns whether all went well."""
+    recorder = _RECORDER(run)
+    launchers().fastgan_cuda_host_record(recorder)
+    try:
+        yield
+    finally:
+        launchers().fastgan_cuda_host_record(ctypes.cast(None, _RECORDER))
 
 
 def _run(queued: _Queued, target, sources, tensors, written, order, count, edit) -> EmulatedLaunch:

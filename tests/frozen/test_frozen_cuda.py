@@ -17,9 +17,10 @@ CONDITIONAL = "keras 28x28x1, ten classes"
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@pytest.fixture
-def on_cuda():
-    with cuda_host.forced(cuda_host.BACKENDS[0]):
+@pytest.fixture(params=cuda_host.BACKENDS)
+def on_cuda(request):
+    """The test runs once under each schedule."""
+    with cuda_host.forced(request.param):
         yield
 
 
