@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastgan.frozen.graphs import Graphs
+from fastgan.frozen.graphs import Graphs, is_captured
 from fastgan.ops import frozen_generator as op
 from fastgan.reference.frozen_generator import OUTPUTS, PRECISIONS, Plan, encode
 
@@ -84,9 +84,16 @@ class FrozenGenerator(nn.Module):
 
     def _by_cuda(self, z: Tensor, c: Tensor | None) -> Tensor:
         """On weights that are packed at the first call: without one they would take their memory twice."""
-        if self._packed_for_cuda is None:
-            self._packed_for_cuda = op.pack_for_cuda(self.tensors(), self.plan.steps, self.precision)
-        return self._call(self._packed_for_cuda, z, c)
+        packed = self._packed_for_cuda
+        if packed is None:
+            with torch.inference_mode(False), torch.no_grad():
+                packed = op.pack_for_cuda(self.tensors(), self.plan.steps, self.precision)
+            # Packed while somebody records, they are his graph's, and there at its first replay only.
+            if not is_captured(z):
+                if z.device.type == "cuda":  # other streams are to find them ready
+                    torch.cuda.current_stream(z.device).synchronize()
+                self._packed_for_cuda = packed
+        return self._call(packed, z, c)
 
     def extra_repr(self) -> str:
         classes = f", num_classes={self.num_classes}" if self.num_classes else ""
@@ -141,6 +148,12 @@ class FrozenGenerator(nn.Module):
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
         self._repack()
+
+    def _replicate_for_data_parallel(self) -> FrozenGenerator:
+        # A replica's numbers live on another device, and for one call.
+        replica = super()._replicate_for_data_parallel()
+        replica._packed_for_cuda, replica._graphs = None, Graphs()
+        return replica
 
     def __getstate__(self) -> dict[str, Any]:
         made_again = "_packed", "_packed_for_cuda", "_graphs"

@@ -137,3 +137,26 @@ def test_auto_never_takes_it():
         frozen = fastgan.freeze(make(CONDITIONAL))
         frozen(*inputs(frozen, 1))
     assert "cuda" not in {run.backend for run in runs}
+
+
+def test_a_replica_computes_with_numbers_of_its_own(on_cuda):
+    """As DataParallel makes one on another device, behind a call of the original's."""
+    model = make("keras 28x28x1")
+    arguments = inputs(model, 2)
+    frozen = fastgan.freeze(model)
+    images = frozen(*arguments)
+    replica = frozen._replicate_for_data_parallel()
+    for name in frozen.plan.names:
+        replica._buffers[name] = torch.zeros_like(frozen._buffers[name])
+    assert not replica(*arguments).any()
+    assert torch.equal(frozen(*arguments), images)
+
+
+def test_a_first_call_in_inference_mode_leaves_numbers_for_all(on_cuda):
+    model = make("keras 28x28x1")
+    arguments = inputs(model, 2)
+    frozen = fastgan.freeze(model)
+    with torch.inference_mode():
+        images = frozen(*arguments)
+    assert not any(packed.is_inference() for packed in frozen._packed_for_cuda)
+    assert torch.equal(frozen(*arguments), images)
