@@ -31,7 +31,16 @@ def nvcc_command(plan: Plan) -> tuple[str, ...]:
     codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in plan.archs]
     codes.append(f"-gencode=arch=compute_{last},code=compute_{last}")
     small = ["--compress-mode=size"] if int(plan.cuda_version.partition(".")[0]) >= 13 else []
-    return (str(plan.toolkit.nvcc), *NVCC_FLAGS, *small, "-ccbin", plan.cxx[0], *codes)
+    return (str(plan.toolkit.nvcc), *NVCC_FLAGS, *small, "-ccbin", host_compiler(plan.cxx), *codes)
+
+
+def host_compiler(cxx: tuple[str, ...]) -> str:
+    """The compiler itself of a command, the one word that nvcc takes: what a launcher such as ccache starts.
+
+    That is the last word before the first option.
+    """
+    options = (place for place, word in enumerate(cxx) if word.startswith("-"))
+    return cxx[next(options, len(cxx)) - 1]
 
 
 def tools(plan: Plan) -> str:

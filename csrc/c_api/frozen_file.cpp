@@ -200,8 +200,10 @@ FrozenFile read_plan(const Json& plan, const Safetensors& file) {
   if (!is_one_of(output, {"float", "uint8"})) throw JsonError("output is " + quoted(output));
   if (output == "uint8" && to.is_vector) throw JsonError("output is 'uint8' for a vector");
   const std::string& precision = fields["precision"].string(fields.where("precision"));
-  if (!is_one_of(precision, {"fp32", "bf16", "fp16"})) throw JsonError("precision is " + quoted(precision));
-  if (precision != "fp32") {
+  if (!is_one_of(precision, {"fp32", "tf32", "bf16", "fp16"}))
+    throw JsonError("precision is " + quoted(precision));
+  // "tf32" allows a GPU to round; the CPU computes float32 then too.
+  if (!is_one_of(precision, {"fp32", "tf32"})) {
     throw Refusal(FASTGAN_UNSUPPORTED,
                   "has precision " + precision + ", this library computes fp32; export it with that");
   }

@@ -1,4 +1,4 @@
-// A plan of format frozen/1 (docs/formats.md): its JSON as the program that csrc/cpu/frozen_program.h checks.
+// A plan of format frozen/1 (docs/formats.md): its JSON as the program that common/frozen_program.h checks.
 #pragma once
 
 #include <cstdint>

@@ -35,7 +35,9 @@ def freeze(
         gives [-1, 1], exactly `fastgan.models.to_uint8` of the float result.
     batch_invariant: an image has the same bytes whatever N and the number of threads (on one device, backend,
         capability and torch). False allows arithmetic that depends on them, for a lower latency of small batches.
-    precision: "fp32"; "bf16" and "fp16" run convolutions and linear maps in those, in stock torch.
+    precision: of convolutions and linear maps. "fp32"; "tf32" lets a GPU round the factors of float32 products, and
+        is "fp32" on the CPU; "bf16" and "fp16" compute in those. What no kernel takes runs in stock torch: the last
+        two on the CPU, and on CUDA everything unless the backend "cuda" is forced (docs/freeze.md).
     input_shape: of one latent, [F] or [C, H, W]; by default what the first layer reads, a convolution one pixel.
 
     Batch norms are folded in float64: unconditional ones into the weights before them, conditional ones into

@@ -59,7 +59,7 @@ typedef enum fastgan_status {
   FASTGAN_BAD_ARGUMENT = 1,  /* the caller's: a null pointer, a negative count, a label beyond the classes */
   FASTGAN_CANNOT_READ = 2,   /* the operating system's: no such file, no permission */
   FASTGAN_BAD_FILE = 3,      /* damaged, of another format, or not what format frozen/1 allows */
-  FASTGAN_UNSUPPORTED = 4,   /* a whole file of a precision that is not computed here: not fp32 */
+  FASTGAN_UNSUPPORTED = 4,   /* a whole file of a precision that is not computed here: bf16 or fp16 */
   FASTGAN_OUT_OF_MEMORY = 5, /* what was taken is given back; a generator is as good as before */
   FASTGAN_POOL_FAILED = 6,   /* the caller's pool did not run every task exactly once */
   FASTGAN_INTERNAL = 7       /* a mistake of the library */

@@ -127,6 +127,19 @@ def test_a_file_of_pixels_gives_floats_too(library, tmp_path):
         assert images[0].tobytes() == images[1].tobytes()
 
 
+def test_tf32_is_float32_on_the_cpu(library, capability, tmp_path):
+    """As in Python, which computes such a file with the same kernels."""
+    model = Generator((8, 8), 3, 6, 4, 3, "keras").init_weights(1)
+    plain, rounding = fastgan.freeze(model), fastgan.freeze(model, precision="tf32")
+    generator = library.load(save(rounding, tmp_path / "tf32"), capability)
+    arguments, z, labels = inputs(rounding, 9)
+    images = generator.images(z, labels, pixels=False)
+    assert images.tobytes() == python_images(rounding, arguments).tobytes()
+    assert images.tobytes() == python_images(plain, arguments).tobytes()
+    pixels = to_uint8(torch.from_numpy(images).movedim(-1, 1)).numpy()
+    assert generator.images(z, labels, pixels=True).tobytes() == pixels.tobytes()
+
+
 @pytest.mark.parametrize("seed", [0, 7, 2**64 - 1])
 def test_latents_are_fastgans_noise(seed, plan, library):
     generator = library.load(plan("keras 28x28x1")[1])

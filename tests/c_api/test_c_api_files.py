@@ -90,6 +90,44 @@ def twice(file: PlanFile) -> None:
     file.steps[1]["shift"] = "scale1"
 
 
+def longer(name: str) -> Callable[[PlanFile], None]:
+    """The tensor has one more in its first dimension, zeros; what lies behind it moves."""
+
+    def change(file: PlanFile) -> None:
+        entry = file.header[name]
+        first, *others = entry["shape"]
+        begin, end = entry["data_offsets"]
+        more = (end - begin) // first
+        file.data = file.data[:end] + bytes(more) + file.data[end:]
+        for other in file.header.values():
+            if "data_offsets" in other:
+                other["data_offsets"] = [place + more if place >= end else place for place in other["data_offsets"]]
+        entry.update(shape=[first + 1, *others], data_offsets=[begin, end + more])
+
+    return change
+
+
+def source_unlike_the_row(file: PlanFile) -> None:
+    """The last convolution reads half of the row before it; all else fits."""
+    last_convolution(source=[2, 4, 4], result=[4, 8, 3])(file)
+    file.plan.update(image=[3, 4, 8])
+
+
+def channels_that_do_not_divide(file: PlanFile) -> None:
+    """Tables of 48 channels for a row of 64 numbers; all else fits."""
+    for name in ("scale1", "shift1"):
+        file.header[name].update(shape=[4, 48])
+    file.steps[1].update(channels=48, classes=4)
+    file.plan.update(num_classes=4)
+
+
+def row_unlike_the_permutation(file: PlanFile) -> None:
+    """A row of 240 numbers comes to a permutation of 192; all else fits."""
+    file.steps[0].update(result=[5, 6, 8])
+    file.steps[2].update(source=[30, 4, 2], result=[30, 4, 3])
+    file.plan.update(image=[3, 30, 4])
+
+
 def last_convolution(**changes) -> Callable[[PlanFile], None]:
     return lambda file: next(s for s in file.steps[::-1] if s["kind"] == "convolution").update(changes)
 
@@ -107,7 +145,7 @@ HEADERS = {
     "negative shape": (tensor("bias3", shape=[-1]), "shape of tensor 'bias3' is out of range"),
     "shape as text": (tensor("bias3", shape="16"), "shape of tensor 'bias3' is no array"),
     "a shape that overflows": (tensor("bias3", shape=[2**33, 2**33]), "shape of tensor 'bias3' is out of range"),
-    "bytes that overflow": (tensor("bias3", shape=[2**62]), "tensor 'bias3' has another shape than data"),
+    "bytes that overflow": (tensor("bias3", shape=[2**62 + 3]), "tensor 'bias3' has another shape than data"),
     "another shape": (tensor("bias3", shape=[17]), "tensor 'bias3' has another shape than data"),
     "three offsets": (tensor("bias3", data_offsets=[0, 4, 8]), "data_offsets of tensor 'bias3' are not two"),
     "offsets backwards": (tensor("bias3", data_offsets=[8, 4]), "data_offsets of tensor 'bias3' is out of range"),
@@ -183,7 +221,13 @@ STEPS = {
         step(0, source=[1, 1, 20], padding=[2**20] * 2, stride=[2**21] * 2, result=[2, 2, 64]),
         "step 0: a row is too long",
     ),
-    "channels do not divide": (step(1, channels=5), "step 1 has a table of other channels"),
+    "source unlike the row": (source_unlike_the_row, "step 3: a convolution does not read what is there"),
+    "a longer weight": (longer("weight3"), "step 3: a weight has another shape"),
+    "a longer bias": (longer("bias3"), "step 3: a bias has another size"),
+    "a longer scale": (longer("scale1"), "step 1: a scale has another size"),
+    "a longer shift": (longer("shift1"), "step 1: a shift has another size"),
+    "other channels": (step(1, channels=5), "step 1 has a table of other channels"),
+    "channels do not divide": (channels_that_do_not_divide, "step 1: a scale has another number of channels"),
     "no channels": (step(1, channels=0), "channels of step 1 is out of range"),
     "negative classes of a step": (step(1, classes=-3), "classes of step 1 is out of range"),
     "one row of classes": (step(1, classes=0), "step 1: a scale has another size"),
@@ -272,8 +316,9 @@ def test_a_precision_that_is_not_computed(precision, path, library):
         (lambda f: f.numbers("index1", "<i8").__setitem__(0, -1), "step 1: no such place in a row"),
         (lambda f: f.steps[1].update(size=12), "step 1 has an index of another size"),
         (lambda f: f.header["index1"].update(dtype="F32", shape=[384]), "tensor 'index1' has another dtype"),
+        (row_unlike_the_permutation, "step 1: a permutation has another size"),
     ],
-    ids=["place-beyond", "place-below", "another-size", "index-of-floats"],
+    ids=["place-beyond", "place-below", "another-size", "index-of-floats", "row-of-another-size"],
 )
 def test_a_permutation_that_does_not_fit(change, sentence, library, plan):
     data = changed(plan(PERMUTED)[1], change)

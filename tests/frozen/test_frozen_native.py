@@ -34,6 +34,12 @@ def changed(numbers: list, place: int, value: int) -> list:
     return [*numbers[:place], value, *numbers[place + 1 :]]
 
 
+def half_read(program: list) -> list:
+    """The first transposed convolution takes the row before it for a lower map; all else fits."""
+    source, result = program[3 * 16 + 3], program[3 * 16 + 6]
+    return changed(changed(program, 3 * 16 + 3, source - 1), 3 * 16 + 6, result - 2)
+
+
 CHANGES = {
     "labels beyond": ("c", lambda c: c + 10, "labels from 0 to 9"),
     "labels below": ("c", lambda c: c - 10, "labels from 0 to 9"),
@@ -46,6 +52,9 @@ CHANGES = {
     "unknown kind": ("program", lambda p: changed(p, 0, 4), "of no kind"),
     "larger result": ("program", lambda p: changed(p, 8, 10**6), "a packed weight has another size"),
     "negative size": ("program", lambda p: changed(p, 6, -1), "out of range"),
+    "an empty map": ("program", lambda p: changed(p, 6, 0), "a map is empty"),
+    "no output channels": ("program", lambda p: changed(p, 8, 0), "a map is empty"),
+    "source unlike the row": ("program", half_read, "step 3: a convolution does not read what is there"),
     "no stride": ("program", lambda p: changed(p, 3 * 16 + 11, 0), "a kernel or stride is empty"),
     "another table": ("program", lambda p: changed(p, 16 + 1, 0), "a scale has another size"),
     "no such table": ("program", lambda p: changed(p, 16 + 1, 99), "refers to no tensor"),
@@ -53,6 +62,7 @@ CHANGES = {
     "odd channels": ("program", lambda p: changed(p, 16 + 3, 5), "another number of channels"),
     "unknown activation": ("program", lambda p: changed(p, 2 * 16 + 1, 9), "no such activation"),
     "another image": ("image", lambda i: [1, 28, 29], "gives another image"),
+    "sizes below zero": ("image", lambda i: [-1, -28, 28], "gives another image"),
     "packed short": ("packed", lambda p: p[:-1], "a packed weight is missing"),
     "packed cut": ("packed", lambda p: [p[0][:-1], *p[1:]], "a packed weight has another size"),
     "tables in double": ("tensors", lambda t: [each.double() for each in t], "a scale has another size"),
