@@ -15,5 +15,5 @@ extern "C" const char* fastgan_cuda_gan_loss(const fastgan::GanLossArguments* ar
     FASTGAN_LAUNCH((gan_loss_tile_kernel<In, T>), static_cast<unsigned>(tiles), kThreads, 0, stream, a, sums);
     FASTGAN_LAUNCH(gan_loss_merge_kernel<T>, 1, kThreads, 0, stream, a, sums, tiles);
   });
-  return launch_error();
+  return launch_failure("gan_loss");
 }

@@ -85,8 +85,8 @@ Three affine_act_conv(Tensor input, Tensor weight, std::optional<Tensor> bias, s
   p.packed = packed.mutable_data_ptr();
   p.counters = a.counters;
   p.counter_count = counters;
-  check_launch(fastgan_cuda_affine_act_conv_pack(&p, call.stream()), kOp);
-  check_launch(fastgan_cuda_affine_act_conv(&a, call.stream()), kOp);
+  check_launch(fastgan_cuda_affine_act_conv_pack(&p, call.stream()));
+  check_launch(fastgan_cuda_affine_act_conv(&a, call.stream()));
   return {output, mean, var};
 }
 

@@ -13,8 +13,9 @@
 
 namespace fastgan {
 
-inline void check_launch(const char* failure, const char* op) {
-  STD_TORCH_CHECK(failure == nullptr, op, ": CUDA launch failed: ", failure == nullptr ? "" : failure);
+// failure: what a launcher returned, a sentence of its own or nullptr.
+inline void check_launch(const char* failure) {
+  STD_TORCH_CHECK(failure == nullptr, failure == nullptr ? "" : failure);
 }
 
 // For as long as it lives, allocations and launches are for the device of `x`.

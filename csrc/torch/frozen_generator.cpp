@@ -204,7 +204,7 @@ Tensor frozen_generator_cuda(Tensor z, std::optional<Tensor> c, std::vector<Tens
                                                     std::make_optional(ScalarType::Byte));
   a.output = output.mutable_data_ptr();
   a.workspace = workspace.mutable_data_ptr();
-  check_launch(fastgan_cuda_frozen_generator(&a, call.stream()), kOp);
+  check_launch(fastgan_cuda_frozen_generator(&a, call.stream()));
   return output;
 }
 
@@ -223,7 +223,7 @@ Tensor frozen_generator_pack_cuda(Tensor weight, Numbers step, int64_t precision
       torch::stable::new_empty(weight, {fastgan_cuda_affine_act_conv_packed_bytes(a.type, &a.shape)},
                                std::make_optional(ScalarType::Byte));
   a.packed = packed.mutable_data_ptr();
-  check_launch(fastgan_cuda_affine_act_conv_pack(&a, call.stream()), kOp);
+  check_launch(fastgan_cuda_affine_act_conv_pack(&a, call.stream()));
   return packed;
 }
 #endif

@@ -100,7 +100,7 @@ Results gan_loss_cuda(std::optional<Tensor> real_logits, Tensor fake_logits, int
   const int64_t tiles = fastgan::gan_loss_tiles(a.real_count, a.fake_count);
   const Tensor partial =
       torch::stable::new_empty(fake, {tiles * fastgan::kGanLossSums}, std::make_optional(ScalarType::Double));
-  fastgan::check_launch(fastgan_cuda_gan_loss(&a, partial.mutable_data_ptr(), call.stream()), "gan_loss");
+  fastgan::check_launch(fastgan_cuda_gan_loss(&a, partial.mutable_data_ptr(), call.stream()));
   return results;
 }
 #endif
