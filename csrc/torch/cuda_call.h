@@ -9,6 +9,7 @@
 #include <torch/csrc/stable/accelerator.h>
 
 #include "torch/cuda_stream.h"
+#include "torch/tensors.h"
 #endif
 
 namespace fastgan {
@@ -28,11 +29,17 @@ class CudaCall {
 #else
 class CudaCall {
  public:
-  explicit CudaCall(const torch::stable::Tensor& x)
-      : device_(x.get_device_index()), guard_(x.get_device_index()) {}
+  explicit CudaCall(const torch::stable::Tensor& x) : device_(index_of(x)), guard_(device_) {}
   void* stream() const { return current_cuda_stream(device_); }
 
  private:
+  // Torch takes the CUDA half of an operator for any tensor that is on CUDA, which may be another one.
+  static int32_t index_of(const torch::stable::Tensor& x) {
+    STD_TORCH_CHECK(x.is_cuda(), "the first tensor of a CUDA operator must be on a CUDA device, got one on ",
+                    device_name(x));
+    return x.get_device_index();
+  }
+
   int32_t device_;
   torch::stable::accelerator::DeviceGuard guard_;
 };
