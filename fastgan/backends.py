@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from fastgan import native, tuned
+from fastgan import cuda_code, native, tuned
 from fastgan.errors import BackendError
 
 NAMES = ("reference", "aten", "cpu", "triton", "cuda")
@@ -179,7 +179,7 @@ def unavailable(backend: str) -> str | None:
     if backend == "cuda":
         if native.cuda_on_host():
             return native.cuda_on_host_missing()
-        return _with_hint(native.cuda_missing()) or _no_cuda_device()
+        return _with_hint(native.cuda_missing()) or _no_cuda_device() or _no_cuda_code()
     if backend == "triton":
         if not _importable("triton"):
             return "triton is not installed"
@@ -208,6 +208,10 @@ def _interpreted() -> bool:
 
 def _no_cuda_device() -> str | None:
     return None if torch.cuda.is_available() else "torch sees no CUDA device"
+
+
+def _no_cuda_code() -> str | None:
+    return cuda_code.why_none_here(cuda_code.Build.of(native.build_facts()))
 
 
 def _with_hint(reason: str | None) -> str | None:

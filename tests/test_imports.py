@@ -35,6 +35,7 @@ RANKS = {
     "kernels": 1,
     "reference": 1,
     "native": 1,
+    "cuda_code": 0,
     "device": 0,
     "errors": 0,
     "files": 0,

@@ -1,11 +1,18 @@
 // The dtypes tensors are stored in, and the type each is computed in.
 #pragma once
 
+#include <cstdint>
+
 #include "common/half.h"
 
 namespace fastgan {
 
 enum class ElementType : int { kFloat = 0, kDouble, kHalf, kBFloat16 };
+
+inline int64_t element_bytes(ElementType type) {
+  if (type == ElementType::kDouble) return 8;
+  return type == ElementType::kFloat ? 4 : 2;
+}
 
 // In: as stored; T: as computed and as statistics, scale and shift are kept.
 template <class In_, class T_>

@@ -83,7 +83,7 @@ extern "C" const char* fastgan_cuda_affine_act(const fastgan::AffineActArguments
       launch_forward<In, T, 16 / sizeof(In)>(a, t, stream);
     }
   });
-  return launch_error();
+  return launch_failure("affine_act");
 }
 
 extern "C" const char* fastgan_cuda_affine_act_backward(const fastgan::AffineActBackwardArguments* arguments,
@@ -101,7 +101,7 @@ extern "C" const char* fastgan_cuda_affine_act_backward(const fastgan::AffineAct
     if (t.blocks > 0 && t.pack > 1) launch_backward<In, T, 16 / sizeof(In)>(a, t, parts, stream);
     if (sums) launch_merge<T>(a, t, parts, stream);
   });
-  return launch_error();
+  return launch_failure("affine_act");
 }
 
 extern "C" int64_t fastgan_cuda_affine_act_partial(const fastgan::AffineActBackwardArguments* arguments) {

@@ -8,11 +8,8 @@
 namespace fastgan::cuda {
 namespace {
 
-constexpr int64_t kIdle = 256;          // tiles below which a large device idles
-constexpr int64_t kShared = 99 * 1024;  // bytes that a block may have on every device from sm_80 on
+constexpr int64_t kIdle = 256;  // tiles below which a large device idles
 constexpr int64_t kMostBlocks = (1LL << 31) - 1;
-
-int64_t element_bytes(ElementType type) { return type == ElementType::kFloat ? 4 : 2; }
 
 bool aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % kPieceBytes == 0; }
 
@@ -152,7 +149,7 @@ ConvolutionLaunch convolution_launch(const AffineActConvArguments& a, TileKind k
     to.shift_after = static_cast<int>(divided(a.shape.in_channels + 3 * kPieceBytes / bytes, 32) * 32);
     to.slot_floats = 2 * to.shift_after + (bytes == 4 ? 16 : 4);
     const int64_t wanted = tile.kSlotsAt + slots * to.slot_floats * 4;
-    if (wanted > kShared) return;
+    if (wanted > kMostShared) return;
     to.slots = static_cast<int>(slots);
     to.shared_bytes = wanted;
   });
@@ -181,7 +178,7 @@ extern "C" const char* fastgan_cuda_affine_act_conv(const AffineActConvArguments
       a.precision == Precision::kTf32 ? launch_affine_act_conv_tf32(launch, kind, stream)
                                       : launch_affine_act_conv_exact(launch, kind, stream);
   }
-  return launch_error();
+  return launch_failure("affine_act_conv");
 }
 
 extern "C" const char* fastgan_cuda_affine_act_conv_pack(const AffineActConvPackArguments* arguments,
@@ -213,7 +210,7 @@ extern "C" const char* fastgan_cuda_affine_act_conv_pack(const AffineActConvPack
     default:
       pack<float, float>(to, stream);
   }
-  return launch_error();
+  return launch_failure("affine_act_conv");
 }
 
 extern "C" int64_t fastgan_cuda_affine_act_conv_packed_bytes(ElementType type,

@@ -30,8 +30,8 @@ __global__ void __launch_bounds__(Tile::kThreads,
                                   products == Products::kExact ? Tile::kExactBlocks : Tile::kBlocks)
     affine_act_conv_kernel(const ConvolutionLaunch a) {
   FASTGAN_SHARED(memory);
-  const Rows rows{reinterpret_cast<Row*>(memory + Tile::kInputsAt),
-                  reinterpret_cast<int*>(memory + Tile::kOutputsAt)};
+  const TileRows rows{reinterpret_cast<Row*>(memory + Tile::kInputsAt),
+                      reinterpret_cast<int*>(memory + Tile::kOutputsAt)};
   float* const slots = reinterpret_cast<float*>(memory + Tile::kSlotsAt);
   constexpr int kNumbers = kRowBytes / sizeof(T);
 

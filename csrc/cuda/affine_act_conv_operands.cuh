@@ -33,7 +33,7 @@ struct alignas(16) Row {
 
 // What a block knows about the rows of its tile, in shared memory. outputs: pixels of the map; -1 for a row
 // without one.
-struct Rows {
+struct TileRows {
   Row* inputs;
   int* outputs;
 };
@@ -75,7 +75,7 @@ __device__ inline bool inside(const Correlation& shape, const Row& row, const Pl
 // The rows of a tile from row `first` of the phase on.
 template <class Tile>
 __device__ inline void fill_rows(const ConvolutionLaunch& a, const PhaseTaps& taps, int phase_h, int phase_w,
-                                 int first, const Rows& rows) {
+                                 int first, const TileRows& rows) {
   const Correlation& shape = a.shape;
   const int width = shape.outputs(1), pixels = shape.outputs(0) * width;
   for (int r = threadIdx.x; r < Tile::kRows; r += Tile::kThreads) {
@@ -149,7 +149,7 @@ class WholeInput {
   static constexpr int kApart =
       Tile::kThreads * kPieceBytes;  // bytes between these, a multiple of eight rows
 
-  __device__ WholeInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Rows& rows,
+  __device__ WholeInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const TileRows& rows,
                         const float* slots)
       : a_(a),
         taps_(taps),
@@ -253,7 +253,8 @@ class ElementInput {
   static constexpr int kApart = Tile::kThreads / kReads;
   static constexpr int kMine = Tile::kRows / kApart;
 
-  __device__ ElementInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const Rows& rows, const float*)
+  __device__ ElementInput(const ConvolutionLaunch& a, const PhaseTaps& taps, const TileRows& rows,
+                          const float*)
       : a_(a), taps_(taps), rows_(rows.inputs), read_(read_of(a)), first_row_(first_row_of(a)) {
     at_ = taps.place(read_ * count, a.shape.in_channels);
   }

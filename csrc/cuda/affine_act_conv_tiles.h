@@ -3,16 +3,9 @@
 
 #include "cuda/affine_act_conv.h"
 #include "cuda/correlation.h"
+#include "cuda/device.cuh"
 
 namespace fastgan::cuda {
-
-// Blocks of a multiprocessor fewer than elsewhere that registers are left for: nvcc 13.0 takes more of them
-// for Blackwell, where bfloat16 would spill.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
-constexpr int kBlocksLess = 1;
-#else
-constexpr int kBlocksLess = 0;
-#endif
 
 // A block makes kRows x kColumns outputs, its warps kWarpRows x kWarpColumns each, from kStages stages of K.
 template <int rows, int columns, int warp_rows, int warp_columns, int stages>
@@ -21,8 +14,9 @@ struct Tile {
   static constexpr int kStages = stages;
   static constexpr int kWarpsDown = rows / warp_rows, kWarpsAcross = columns / warp_columns;
   static constexpr int kThreads = 32 * kWarpsDown * kWarpsAcross;
-  // That registers are left for; where products are exact, a stage's sums are held besides.
-  static constexpr int kBlocks = rows * columns > 8192 ? 1 : 512 / kThreads - kBlocksLess;
+  // Of a multiprocessor, that registers are left for: on Blackwell one less, or bfloat16 would spill. Where
+  // products are exact, a stage's sums are held besides.
+  static constexpr int kBlocks = rows * columns > 8192 ? 1 : 512 / kThreads - (kForBlackwell ? 1 : 0);
   static constexpr int kExactBlocks = 512 / kThreads - 1;
   static constexpr int kStageBytes = (rows + columns) * kRowBytes;
   // The epilogue goes through shared memory by passes of so many columns, in rows of kPitch floats: a pitch

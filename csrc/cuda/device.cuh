@@ -11,6 +11,21 @@
 
 #include <cstdint>
 #include <cstring>
+#include <string>
+
+namespace fastgan::cuda {
+
+// Bytes of shared memory that a block may have on every device from sm_80 on, static and dynamic.
+constexpr int kMostShared = 99 * 1024;
+
+// Whether this pass compiles for Blackwell, where nvcc 13.0 takes more registers than elsewhere.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+constexpr bool kForBlackwell = true;
+#else
+constexpr bool kForBlackwell = false;
+#endif
+
+}  // namespace fastgan::cuda
 
 #ifdef FASTGAN_CUDA_ON_HOST
 #include "cuda_on_host.h"
@@ -43,8 +58,10 @@ template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void* stream,
             const Arguments&... arguments) {
   if (shared_bytes > kSharedWithoutAsking) {
-    const cudaError_t refused = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                     static_cast<int>(shared_bytes));
+    // Always the same: another thread may launch the kernel with more between this call and the launch. Such
+    // kernels have no static shared memory, which would have to come out of it.
+    const cudaError_t refused =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostShared);
     if (refused != cudaSuccess) return;  // launch_error() tells
   }
   const auto queue = static_cast<cudaStream_t>(stream);
@@ -225,3 +242,17 @@ __device__ inline uint32_t round_to_tf32(float x) {
 }  // namespace fastgan::cuda
 
 #endif
+
+namespace fastgan::cuda {
+
+// What a launcher returns behind its launches: nullptr, or what CUDA made of them, in a sentence that is good
+// until this thread's next one.
+inline const char* launch_failure(const char* op) {
+  const char* const error = launch_error();
+  if (error == nullptr) return nullptr;
+  thread_local std::string sentence;
+  sentence = std::string(op) + ": CUDA launch failed: " + error;
+  return sentence.c_str();
+}
+
+}  // namespace fastgan::cuda

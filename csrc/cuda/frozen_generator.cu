@@ -4,6 +4,7 @@
 // in front of it into its prologue; the last one writes pixels. What neither can take is a pass over rows.
 #include <algorithm>
 
+#include "cuda/correlation.h"
 #include "cuda/frozen_generator.h"
 #include "cuda/frozen_pass.cuh"
 
@@ -12,7 +13,6 @@ namespace {
 
 constexpr int64_t kChunk = 256;  // images at a time, which bounds the workspace
 constexpr int64_t kAlignment = 256;
-constexpr int64_t kMostPixels = int64_t{1} << 30;  // of a map, as the convolutions count
 
 int64_t aligned_up(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -30,8 +30,6 @@ struct Pending {
 
 constexpr Pending kNothing{nullptr, nullptr, 0, false, Activation::kNone, 1.0f};
 
-int64_t bytes_of(ElementType type) { return type == ElementType::kFloat ? 4 : 2; }
-
 // Images at a time, and what they need.
 struct Workspace {
   explicit Workspace(const FrozenGeneratorArguments& a) {
@@ -43,7 +41,7 @@ struct Workspace {
         pixels = std::max({pixels, step.shape.in_pixels(), step.shape.out_pixels()});
     }
     chunk = std::max<int64_t>(1, std::min({kChunk, a.images, kMostPixels / pixels}));
-    buffer = aligned_up(chunk * row * bytes_of(a.type));
+    buffer = aligned_up(chunk * row * element_bytes(a.type));
     labels = a.labels == nullptr ? 0 : aligned_up(chunk * static_cast<int64_t>(sizeof(int64_t)));
   }
 
@@ -116,7 +114,7 @@ class Sequence {
       }
     }
     if (at_ != nullptr) leave();
-    return launch_error();
+    return launch_failure("frozen_generator");
   }
 
  private:

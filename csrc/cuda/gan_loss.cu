@@ -12,8 +12,9 @@ extern "C" const char* fastgan_cuda_gan_loss(const fastgan::GanLossArguments* ar
   fastgan::with_types<Half, BFloat16>(a.type, [&](auto types) {
     using In = typename decltype(types)::In;
     using T = typename decltype(types)::T;
-    FASTGAN_LAUNCH((gan_loss_tile_kernel<In, T>), static_cast<unsigned>(tiles), kThreads, 0, stream, a, sums);
+    FASTGAN_LAUNCH((gan_loss_tile_kernel<In, T>), static_cast<unsigned>(tiles), kTileThreads<In>, 0, stream,
+                   a, sums);
     FASTGAN_LAUNCH(gan_loss_merge_kernel<T>, 1, kThreads, 0, stream, a, sums, tiles);
   });
-  return launch_error();
+  return launch_failure("gan_loss");
 }

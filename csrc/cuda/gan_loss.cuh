@@ -8,12 +8,17 @@
 
 namespace fastgan::cuda {
 
-constexpr int kThreads = 256;
-constexpr int kWarps = kThreads / 32;
-constexpr int kElementsPerThread = kGanLossTile / kThreads;
+constexpr int kThreads = 256;  // of the block that merges
 
-// Sum over the block in a fixed tree; the result is valid in thread 0. `shared` holds kWarps doubles.
-__device__ inline double block_sum(double value, double* shared) {
+// Logits of a thread, side by side, in packs of 16 bytes; a tile has as many threads as it takes.
+template <class In>
+constexpr int kElements = sizeof(In) == 2 ? 8 : 4;
+template <class In>
+constexpr int kTileThreads = static_cast<int>(kGanLossTile) / kElements<In>;
+
+// Sum over the block in a fixed tree; the result is valid in thread 0.
+template <int warps>
+__device__ inline double block_sum(double value, double (&shared)[warps]) {
   for (int offset = 16; offset > 0; offset /= 2) value += __shfl_down_sync(0xffffffffu, value, offset);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   __syncthreads();  // the previous sum may still be read
@@ -21,12 +26,13 @@ __device__ inline double block_sum(double value, double* shared) {
   __syncthreads();
   double total = 0;
   if (threadIdx.x == 0) {
-    for (int w = 0; w < kWarps; ++w) total += shared[w];
+    for (int w = 0; w < warps; ++w) total += shared[w];
   }
   return total;
 }
 
-__device__ inline GanLossSums block_sum(const GanLossSums& sums, double* shared) {
+template <int warps>
+__device__ inline GanLossSums block_sum(const GanLossSums& sums, double (&shared)[warps]) {
   GanLossSums total;
   total.real_loss = block_sum(sums.real_loss, shared);
   total.fake_loss = block_sum(sums.fake_loss, shared);
@@ -38,74 +44,145 @@ __device__ inline GanLossSums block_sum(const GanLossSums& sums, double* shared)
   return total;
 }
 
+template <class T>
+__device__ inline bool has_packs(const T* memory) {
+  return reinterpret_cast<uintptr_t>(memory) % 16 == 0;
+}
+
+// The logits from `first` on, 0 behind the last one; returns how many there are.
 template <class In, class T>
-__device__ inline void one_pair(const GanLossArguments& a, int64_t i, GanLossSums& sums) {
-  const T real = to_compute(static_cast<const In*>(a.real)[i]);
-  const T fake = to_compute(static_cast<const In*>(a.fake)[i]);
-  const PairTerm<T> term = GanLossTerms<GanLossFamily::kRpgan>::pair(real, fake);
-  const T per_pair = T(1) / static_cast<T>(a.fake_count);
-  const T d_slope = term.d_slope_real * per_pair, g_slope = term.g_slope_real * per_pair;
-  static_cast<T*>(a.d_grad_real)[i] = d_slope;
-  static_cast<T*>(a.d_grad_fake)[i] = -d_slope;
-  static_cast<T*>(a.g_grad_real)[i] = g_slope;
-  static_cast<T*>(a.g_grad_fake)[i] = -g_slope;
-  sums.fake_loss += term.d_loss;
-  sums.g_loss += term.g_loss;
-}
-
-template <GanLossFamily family, class In, class T>
-__device__ inline void one_real(const GanLossArguments& a, int64_t i, GanLossSums& sums) {
-  const RealTerm<T> term =
-      GanLossTerms<family>::real(static_cast<T>(to_compute(static_cast<const In*>(a.real)[i])));
-  static_cast<T*>(a.d_grad_real)[i] = term.slope * (T(1) / static_cast<T>(a.real_count));
-  sums.real_loss += term.loss;
-}
-
-template <GanLossFamily family, class In, class T>
-__device__ inline void one_fake(const GanLossArguments& a, int64_t i, GanLossSums& sums) {
-  const FakeTerm<T> term =
-      GanLossTerms<family>::fake(static_cast<T>(to_compute(static_cast<const In*>(a.fake)[i])));
-  const T per_fake = T(1) / static_cast<T>(a.fake_count);
-  static_cast<T*>(a.d_grad_fake)[i] = term.d_slope * per_fake;
-  static_cast<T*>(a.g_grad_fake)[i] = term.g_slope * per_fake;
-  sums.fake_loss += term.d_loss;
-  sums.g_loss += term.g_loss;
-}
-
-// Terms and gradients at index i of both sides, where they exist.
-template <GanLossFamily family, class In, class T>
-__device__ inline void one_index(const GanLossArguments& a, int64_t i, GanLossSums& sums) {
-  if constexpr (family == GanLossFamily::kRpgan) {
-    if (i < a.fake_count) one_pair<In, T>(a, i, sums);
+__device__ inline int read_logits(const void* logits, int64_t count, int64_t first, T (&x)[kElements<In>]) {
+  constexpr int kCount = kElements<In>, kPack = 16 / sizeof(In);
+  const int64_t left = count - first;
+  const int here = left >= kCount ? kCount : left > 0 ? static_cast<int>(left) : 0;
+#pragma unroll
+  for (int e = 0; e < kCount; ++e) x[e] = 0;
+  if (here == 0) return 0;
+  const In* const from = static_cast<const In*>(logits) + first;
+  if (here == kCount && has_packs(from)) {
+#pragma unroll
+    for (int e = 0; e < kCount; e += kPack) {
+      const Pack<In> pack = load_16(from + e);
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) x[e + i] = to_compute(pack.values[i]);
+    }
   } else {
-    if (i < a.real_count) one_real<family, In, T>(a, i, sums);
-    if (i < a.fake_count) one_fake<family, In, T>(a, i, sums);
+#pragma unroll
+    for (int e = 0; e < kCount; ++e) {
+      if (e < here) x[e] = to_compute(from[e]);
+    }
   }
-  if (i < a.real_count) {
-    const double x = to_compute(static_cast<const In*>(a.real)[i]);
-    sums.real += x;
-    sums.real_positive += x > 0 ? 1 : 0;
+  return here;
+}
+
+// The first `here` of these gradients, each times `sign`, from index `first` on.
+template <class T, int count>
+__device__ inline void write_gradients(void* gradients, int64_t first, int here, const T (&x)[count],
+                                       T sign = T(1)) {
+  constexpr int kPack = 16 / sizeof(T);
+  if (here == 0) return;
+  T* const to = static_cast<T*>(gradients) + first;
+  if (here == count && has_packs(to)) {
+#pragma unroll
+    for (int e = 0; e < count; e += kPack) {
+      Pack<T> pack;
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) pack.values[i] = sign * x[e + i];
+      store_16(to + e, pack);
+    }
+  } else {
+#pragma unroll
+    for (int e = 0; e < count; ++e) {
+      if (e < here) to[e] = sign * x[e];
+    }
   }
-  if (i < a.fake_count) {
-    const double x = to_compute(static_cast<const In*>(a.fake)[i]);
-    sums.fake += x;
-    sums.fake_positive += x > 0 ? 1 : 0;
+}
+
+template <class T, int count>
+__device__ inline void add_pairs(const GanLossArguments& a, int64_t first, int here, const T (&real)[count],
+                                 const T (&fake)[count], GanLossSums& sums) {
+  const T per_pair = T(1) / static_cast<T>(a.fake_count);
+  T d_slope[count], g_slope[count];
+#pragma unroll
+  for (int e = 0; e < count; ++e) {
+    const PairTerm<T> term = GanLossTerms<GanLossFamily::kRpgan>::pair(real[e], fake[e]);
+    d_slope[e] = term.d_slope_real * per_pair;
+    g_slope[e] = term.g_slope_real * per_pair;
+    if (e >= here) continue;
+    sums.fake_loss += term.d_loss;
+    sums.g_loss += term.g_loss;
+  }
+  write_gradients(a.d_grad_real, first, here, d_slope);
+  write_gradients(a.d_grad_fake, first, here, d_slope, T(-1));
+  write_gradients(a.g_grad_real, first, here, g_slope);
+  write_gradients(a.g_grad_fake, first, here, g_slope, T(-1));
+}
+
+template <GanLossFamily family, class T, int count>
+__device__ inline void add_reals(const GanLossArguments& a, int64_t first, int here, const T (&real)[count],
+                                 GanLossSums& sums) {
+  const T per_real = T(1) / static_cast<T>(a.real_count);
+  T slope[count];
+#pragma unroll
+  for (int e = 0; e < count; ++e) {
+    const RealTerm<T> term = GanLossTerms<family>::real(real[e]);
+    slope[e] = term.slope * per_real;
+    if (e < here) sums.real_loss += term.loss;
+  }
+  write_gradients(a.d_grad_real, first, here, slope);
+}
+
+template <GanLossFamily family, class T, int count>
+__device__ inline void add_fakes(const GanLossArguments& a, int64_t first, int here, const T (&fake)[count],
+                                 GanLossSums& sums) {
+  const T per_fake = T(1) / static_cast<T>(a.fake_count);
+  T d_slope[count], g_slope[count];
+#pragma unroll
+  for (int e = 0; e < count; ++e) {
+    const FakeTerm<T> term = GanLossTerms<family>::fake(fake[e]);
+    d_slope[e] = term.d_slope * per_fake;
+    g_slope[e] = term.g_slope * per_fake;
+    if (e >= here) continue;
+    sums.fake_loss += term.d_loss;
+    sums.g_loss += term.g_loss;
+  }
+  write_gradients(a.d_grad_fake, first, here, d_slope);
+  write_gradients(a.g_grad_fake, first, here, g_slope);
+}
+
+// What lies behind the last logit is 0 and changes neither.
+template <class T, int count>
+__device__ inline void add_statistics(const T (&x)[count], double& sum, double& positive) {
+#pragma unroll
+  for (int e = 0; e < count; ++e) {
+    sum += x[e];
+    positive += x[e] > T(0) ? 1 : 0;
   }
 }
 
 template <GanLossFamily family, class In, class T>
 __device__ inline GanLossSums thread_sums(const GanLossArguments& a) {
-  const int64_t first = static_cast<int64_t>(blockIdx.x) * kGanLossTile + threadIdx.x;
+  const int64_t first = blockIdx.x * kGanLossTile + threadIdx.x * kElements<In>;
+  T real[kElements<In>], fake[kElements<In>];
+  const int reals = read_logits<In>(a.real, a.real_count, first, real);
+  const int fakes = read_logits<In>(a.fake, a.fake_count, first, fake);
   GanLossSums sums;
-  for (int k = 0; k < kElementsPerThread; ++k) one_index<family, In, T>(a, first + k * kThreads, sums);
+  add_statistics(real, sums.real, sums.real_positive);
+  add_statistics(fake, sums.fake, sums.fake_positive);
+  if constexpr (family == GanLossFamily::kRpgan) {
+    add_pairs(a, first, fakes, real, fake, sums);
+  } else {
+    add_reals<family>(a, first, reals, real, sums);
+    add_fakes<family>(a, first, fakes, fake, sums);
+  }
   return sums;
 }
 
 // One block per tile. The family is the same for the whole grid, so the switch does not diverge.
 template <class In, class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kTileThreads<In>)
     gan_loss_tile_kernel(const GanLossArguments a, GanLossSums* partial) {
-  FASTGAN_STATIC_SHARED(double[kWarps], shared);
+  FASTGAN_STATIC_SHARED(double[kTileThreads<In> / 32], shared);
   GanLossSums sums;
   switch (a.family) {
     case GanLossFamily::kNonSaturating:
@@ -132,7 +209,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class Out>
 __global__ void __launch_bounds__(kThreads)
     gan_loss_merge_kernel(const GanLossArguments a, const GanLossSums* partial, int64_t tiles) {
-  FASTGAN_STATIC_SHARED(double[kWarps], shared);
+  FASTGAN_STATIC_SHARED(double[kThreads / 32], shared);
   GanLossSums sums;
   for (int64_t tile = threadIdx.x; tile < tiles; tile += kThreads) add(sums, partial[tile]);
   const GanLossSums total = block_sum(sums, shared);

@@ -84,7 +84,7 @@ inline MapTiling map_tiling(const MapShape& shape, int pack, bool by_image) {
 // What is wrong with it as a grid, nullptr if nothing is.
 inline const char* refusal(const MapTiling& t) {
   if (t.blocks > 0x7fffffff || t.column_tiles > 65535 || t.channels > 0x7fffffff)
-    return "the feature map is larger than a grid";
+    return "affine_act: the feature map is larger than a grid";
   return nullptr;
 }
 

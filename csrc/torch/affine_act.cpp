@@ -32,13 +32,11 @@ struct OnCpu {
 class OnCuda {
  public:
   explicit OnCuda(const Tensor& x) : x_(x), call_(x) {}
-  void run(const AffineActArguments& a) const {
-    check_launch(fastgan_cuda_affine_act(&a, call_.stream()), kOp);
-  }
+  void run(const AffineActArguments& a) const { check_launch(fastgan_cuda_affine_act(&a, call_.stream())); }
   void run(const AffineActBackwardArguments& a) const {
     const Tensor partial = torch::stable::new_empty(x_, {fastgan_cuda_affine_act_partial(&a)},
                                                     std::make_optional(ScalarType::Double));
-    check_launch(fastgan_cuda_affine_act_backward(&a, partial.mutable_data_ptr(), call_.stream()), kOp);
+    check_launch(fastgan_cuda_affine_act_backward(&a, partial.mutable_data_ptr(), call_.stream()));
   }
 
  private:

@@ -39,8 +39,9 @@ Three affine_act_conv(Tensor input, Tensor weight, std::optional<Tensor> bias, s
   const auto type = input.scalar_type();
   STD_TORCH_CHECK(weight.size(!transposed) == in_channels, kOp,
                   ": weight does not match the input's channels");
+  check_device(weight, input, kOp, "weight");
   check_type(weight, type, kOp, "weight");
-  check_vector(bias, out_channels, type, kOp, "bias");
+  check_vector(bias, out_channels, type, input, kOp, "bias");
   const AffineTensors affine(input, images, in_channels, scale, shift, activation, negative_slope, kOp);
   const std::optional<Tensor> dense_bias = dense(bias);
 
@@ -73,10 +74,12 @@ struct Gradient {
   Gradient(const std::optional<Tensor>& grad_output, const std::optional<Tensor>& grad_mean,
            const std::optional<Tensor>& grad_var, const std::optional<Tensor>& output,
            const std::optional<Tensor>& mean, const std::optional<Tensor>& bias)
-      : grad_mean(dense(grad_mean)), grad_var(dense(grad_var)), mean(dense(mean)), bias(dense(bias)) {
-    STD_TORCH_CHECK(grad_output.has_value() || output.has_value(), kOp,
-                    ": one of grad_output and output must be given");
-    const Tensor& map = grad_output.has_value() ? *grad_output : *output;
+      : map(first_of(grad_output, output)),
+        grad_mean(dense(grad_mean)),
+        grad_var(dense(grad_var)),
+        mean(dense(mean)),
+        bias(dense(bias)) {
+    check_device(output, map, kOp, "output");
     size = image_size(map, kOp);
     images = map.size(0);
     channels = map.size(1);
@@ -87,11 +90,11 @@ struct Gradient {
       STD_TORCH_CHECK(
           image_size(*output, kOp) == size && output->size(0) == images && output->size(1) == channels, kOp,
           ": output must have the shape of grad_output");
-      check_vector(mean, channels, wide_type(map), kOp, "mean");
-      check_vector(bias, channels, type, kOp, "bias");
+      check_vector(mean, channels, wide_type(map), map, kOp, "mean");
+      check_vector(bias, channels, type, map, kOp, "bias");
     }
-    check_vector(grad_mean, channels, wide_type(map), kOp, "grad_mean");
-    check_vector(grad_var, channels, wide_type(map), kOp, "grad_var");
+    check_vector(grad_mean, channels, wide_type(map), map, kOp, "grad_mean");
+    check_vector(grad_var, channels, wide_type(map), map, kOp, "grad_var");
     view.grad_output = feature_map(grad_output);
     view.grad_mean = data(this->grad_mean);
     view.grad_var = data(this->grad_var);
@@ -101,10 +104,18 @@ struct Gradient {
     view.count = images * size[0] * size[1];
   }
 
+  Tensor map;  // the one of grad_output and output that is there, on whose device all tensors must be
   std::optional<Tensor> grad_mean, grad_var, mean, bias;
   Sizes size;
   int64_t images = 0, channels = 0;
   cpu::OutputGradient view{};
+
+ private:
+  static Tensor first_of(const std::optional<Tensor>& grad_output, const std::optional<Tensor>& output) {
+    STD_TORCH_CHECK(grad_output.has_value() || output.has_value(), kOp,
+                    ": one of grad_output and output must be given");
+    return grad_output.has_value() ? *grad_output : *output;
+  }
 };
 
 Three affine_act_conv_input_grad(std::optional<Tensor> grad_output, std::optional<Tensor> grad_mean,
@@ -119,6 +130,8 @@ Three affine_act_conv_input_grad(std::optional<Tensor> grad_output, std::optiona
   const int64_t images = gradient.images, channels = weight.size(!transposed);
   STD_TORCH_CHECK(weight.size(transposed) == gradient.channels, kOp,
                   ": weight does not match the output's channels");
+  check_device(weight, gradient.map, kOp, "weight");
+  check_device(input, gradient.map, kOp, "input");
   check_type(grad_output, weight.scalar_type(), kOp, "grad_output");
   check_type(output, weight.scalar_type(), kOp, "output");
   check_type(input, weight.scalar_type(), kOp, "input");
@@ -166,6 +179,7 @@ Tensor affine_act_conv_weight_grad(std::optional<Tensor> grad_output, std::optio
   const Gradient gradient(grad_output, grad_mean, grad_var, output, mean, bias);
   const int64_t images = gradient.images, channels = input.size(1);
   STD_TORCH_CHECK(input.size(0) == images, kOp, ": input must have as many images as grad_output");
+  check_device(input, gradient.map, kOp, "input");
   check_type(grad_output, input.scalar_type(), kOp, "grad_output");
   check_type(output, input.scalar_type(), kOp, "output");
   const AffineTensors affine(input, images, channels, scale, shift, activation, negative_slope, kOp);

@@ -30,10 +30,11 @@ Three affine_act_conv(Tensor input, Tensor weight, std::optional<Tensor> bias, s
   const auto type = input.scalar_type();
   STD_TORCH_CHECK(weight.size(!transposed) == in_channels, kOp,
                   ": weight does not match the input's channels");
+  check_device(weight, input, kOp, "weight");
   if (weight.scalar_type() != ScalarType::Float) check_type(weight, type, kOp, "weight");
   if (bias.has_value())
-    check_vector(bias, out_channels, bias->scalar_type() == ScalarType::Float ? ScalarType::Float : type, kOp,
-                 "bias");
+    check_vector(bias, out_channels, bias->scalar_type() == ScalarType::Float ? ScalarType::Float : type,
+                 input, kOp, "bias");
   const CudaCall call(input);
   const AffineTensors affine(input, images, in_channels, scale, shift, activation, negative_slope, kOp);
   const std::optional<Tensor> dense_bias = dense(bias);
@@ -85,8 +86,8 @@ Three affine_act_conv(Tensor input, Tensor weight, std::optional<Tensor> bias, s
   p.packed = packed.mutable_data_ptr();
   p.counters = a.counters;
   p.counter_count = counters;
-  check_launch(fastgan_cuda_affine_act_conv_pack(&p, call.stream()), kOp);
-  check_launch(fastgan_cuda_affine_act_conv(&a, call.stream()), kOp);
+  check_launch(fastgan_cuda_affine_act_conv_pack(&p, call.stream()));
+  check_launch(fastgan_cuda_affine_act_conv(&a, call.stream()));
   return {output, mean, var};
 }
 

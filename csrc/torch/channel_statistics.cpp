@@ -16,7 +16,7 @@ constexpr const char* kOp = "channel_statistics";
 
 std::tuple<Tensor, Tensor> channel_statistics(Tensor output, std::optional<Tensor> bias) {
   const DenseMap map(output, kOp);
-  check_vector(bias, map.shape.channels, output.scalar_type(), kOp, "bias");
+  check_vector(bias, map.shape.channels, output.scalar_type(), output, kOp, "bias");
   const std::optional<Tensor> dense_bias = dense(bias);
   const auto vector = [&] {
     return torch::stable::new_empty(output, {map.shape.channels}, std::make_optional(wide_type(output)));
@@ -44,10 +44,10 @@ Tensor channel_statistics_backward(std::optional<Tensor> grad_output, std::optio
   const Tensor& like = output.has_value() ? *output : *grad_output;
   const DenseMap map(like, kOp);
   const ScalarType wide = wide_type(like);
-  check_vector(grad_mean, map.shape.channels, wide, kOp, "grad_mean");
-  check_vector(grad_var, map.shape.channels, wide, kOp, "grad_var");
-  check_vector(mean, map.shape.channels, wide, kOp, "mean");
-  check_vector(bias, map.shape.channels, like.scalar_type(), kOp, "bias");
+  check_vector(grad_mean, map.shape.channels, wide, like, kOp, "grad_mean");
+  check_vector(grad_var, map.shape.channels, wide, like, kOp, "grad_var");
+  check_vector(mean, map.shape.channels, wide, like, kOp, "mean");
+  check_vector(bias, map.shape.channels, like.scalar_type(), like, kOp, "bias");
   std::optional<Tensor> dense_grad;
   if (grad_output.has_value()) dense_grad = map.like(*grad_output, kOp, "grad_output");
   const auto by_mean = dense(grad_mean), by_var = dense(grad_var), means = dense(mean), biases = dense(bias);

@@ -9,12 +9,14 @@
 #include <torch/csrc/stable/accelerator.h>
 
 #include "torch/cuda_stream.h"
+#include "torch/tensors.h"
 #endif
 
 namespace fastgan {
 
-inline void check_launch(const char* failure, const char* op) {
-  STD_TORCH_CHECK(failure == nullptr, op, ": CUDA launch failed: ", failure == nullptr ? "" : failure);
+// failure: what a launcher returned, a sentence of its own or nullptr.
+inline void check_launch(const char* failure) {
+  STD_TORCH_CHECK(failure == nullptr, failure == nullptr ? "" : failure);
 }
 
 // For as long as it lives, allocations and launches are for the device of `x`.
@@ -27,11 +29,17 @@ class CudaCall {
 #else
 class CudaCall {
  public:
-  explicit CudaCall(const torch::stable::Tensor& x)
-      : device_(x.get_device_index()), guard_(x.get_device_index()) {}
+  explicit CudaCall(const torch::stable::Tensor& x) : device_(index_of(x)), guard_(device_) {}
   void* stream() const { return current_cuda_stream(device_); }
 
  private:
+  // Torch takes the CUDA half of an operator for any tensor that is on CUDA, which may be another one.
+  static int32_t index_of(const torch::stable::Tensor& x) {
+    STD_TORCH_CHECK(x.is_cuda(), "the first tensor of a CUDA operator must be on a CUDA device, got one on ",
+                    device_name(x));
+    return x.get_device_index();
+  }
+
   int32_t device_;
   torch::stable::accelerator::DeviceGuard guard_;
 };

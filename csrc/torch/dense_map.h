@@ -32,6 +32,7 @@ struct DenseMap {
 
   // Another tensor in the same layout.
   Tensor like(const Tensor& x, const char* op, const char* name) const {
+    check_device(x, tensor, op, name);
     bool same = x.dim() == tensor.dim() && x.scalar_type() == tensor.scalar_type();
     for (int64_t i = 0; same && i < x.dim(); ++i) same = x.size(i) == tensor.size(i);
     STD_TORCH_CHECK(same, op, ": ", name, " must have the shape and dtype of the other feature map");

@@ -48,8 +48,7 @@ std::vector<FrozenNumbers> numbers_of(const std::vector<Tensor>& tensors, const 
                                       ScalarType floats) {
   std::vector<FrozenNumbers> all;
   for (const Tensor& x : tensors) {
-    const bool here = x.is_cuda() == like.is_cuda() && x.get_device_index() == like.get_device_index();
-    const void* const data = here && x.is_contiguous() ? x.const_data_ptr() : nullptr;
+    const void* const data = same_device(x, like) && x.is_contiguous() ? x.const_data_ptr() : nullptr;
     const ScalarType type = x.scalar_type();
     all.push_back({type == floats ? static_cast<const float*>(data) : nullptr,
                    type == ScalarType::Long ? static_cast<const int64_t*>(data) : nullptr, x.numel()});
@@ -74,7 +73,8 @@ const int64_t* labels_of(const std::optional<Tensor>& c, int64_t images, int64_t
   return static_cast<const int64_t*>(c->const_data_ptr());
 }
 
-void check_call(const Tensor& z, const Numbers& image) {
+void check_call(const Tensor& z, const std::optional<Tensor>& c, const Numbers& image) {
+  check_device(c, z, kOp, "c");
   check(z.dim() == 2 && z.scalar_type() == ScalarType::Float, "z must be float32 [N, F]");
   check(image.size() == 3, "image must be C, H, W");
 }
@@ -107,7 +107,7 @@ void check_on_cpu(int64_t precision) {
 Tensor frozen_generator_cpu(Tensor z, std::optional<Tensor> c, std::vector<Tensor> tensors,
                             std::vector<Tensor> packed, Numbers program, std::vector<double> slopes,
                             Numbers image, bool pixels, int64_t precision) {
-  check_call(z, image);
+  check_call(z, c, image);
   check_on_cpu(precision);
   const Tensor latents = dense(z);
   const std::optional<Tensor> dense_labels = dense(c);
@@ -175,12 +175,10 @@ struct CudaBackend {
 Tensor frozen_generator_cuda(Tensor z, std::optional<Tensor> c, std::vector<Tensor> tensors,
                              std::vector<Tensor> packed, Numbers program, std::vector<double> slopes,
                              Numbers image, bool pixels, int64_t precision) {
-  check_call(z, image);
+  check_call(z, c, image);
   const CudaCall call(z);
   const Tensor latents = dense(z);
   const std::optional<Tensor> dense_labels = dense(c);
-  STD_TORCH_CHECK(!c.has_value() || c->get_device_index() == z.get_device_index(), kOp,
-                  ": z and c must be on one device");
 
   cuda::FrozenGeneratorArguments a{};
   a.type = map_type(precision_of(precision));
@@ -204,7 +202,7 @@ Tensor frozen_generator_cuda(Tensor z, std::optional<Tensor> c, std::vector<Tens
                                                     std::make_optional(ScalarType::Byte));
   a.output = output.mutable_data_ptr();
   a.workspace = workspace.mutable_data_ptr();
-  check_launch(fastgan_cuda_frozen_generator(&a, call.stream()), kOp);
+  check_launch(fastgan_cuda_frozen_generator(&a, call.stream()));
   return output;
 }
 
@@ -223,7 +221,7 @@ Tensor frozen_generator_pack_cuda(Tensor weight, Numbers step, int64_t precision
       torch::stable::new_empty(weight, {fastgan_cuda_affine_act_conv_packed_bytes(a.type, &a.shape)},
                                std::make_optional(ScalarType::Byte));
   a.packed = packed.mutable_data_ptr();
-  check_launch(fastgan_cuda_affine_act_conv_pack(&a, call.stream()), kOp);
+  check_launch(fastgan_cuda_affine_act_conv_pack(&a, call.stream()));
   return packed;
 }
 #endif

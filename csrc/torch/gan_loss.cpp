@@ -34,8 +34,7 @@ void check(const std::optional<Tensor>& real, const Tensor& fake, int64_t family
   if (!real.has_value()) return;
   STD_TORCH_CHECK(real->numel() > 0, "gan_loss: real_logits must not be empty");
   STD_TORCH_CHECK(real->scalar_type() == fake.scalar_type(), "gan_loss: logits must share one dtype");
-  STD_TORCH_CHECK(real->is_cuda() == fake.is_cuda() && real->get_device_index() == fake.get_device_index(),
-                  "gan_loss: logits must be on one device");
+  fastgan::check_device(real, fake, "gan_loss", "real_logits");
   STD_TORCH_CHECK(!paired || real->numel() == fake.numel(),
                   "gan_loss: family rpgan needs as many reals as fakes");
 }
@@ -100,7 +99,7 @@ Results gan_loss_cuda(std::optional<Tensor> real_logits, Tensor fake_logits, int
   const int64_t tiles = fastgan::gan_loss_tiles(a.real_count, a.fake_count);
   const Tensor partial =
       torch::stable::new_empty(fake, {tiles * fastgan::kGanLossSums}, std::make_optional(ScalarType::Double));
-  fastgan::check_launch(fastgan_cuda_gan_loss(&a, partial.mutable_data_ptr(), call.stream()), "gan_loss");
+  fastgan::check_launch(fastgan_cuda_gan_loss(&a, partial.mutable_data_ptr(), call.stream()));
   return results;
 }
 #endif

@@ -9,6 +9,7 @@
 #include <torch/headeronly/util/Exception.h>
 
 #include <optional>
+#include <string>
 
 #include "common/element_type.h"
 #include "cpu/parallel.h"
@@ -65,13 +66,37 @@ inline Tensor empty_map(const Tensor& like, ScalarType type, int64_t images, int
                               std::nullopt, MemoryFormat::ChannelsLast);
 }
 
+inline bool same_device(const Tensor& x, const Tensor& like) {
+  return x.device().type() == like.device().type() && x.get_device_index() == like.get_device_index();
+}
+
+inline std::string device_name(const Tensor& x) {
+  switch (x.device().type()) {
+    case torch::headeronly::DeviceType::CPU:
+      return "cpu";
+    case torch::headeronly::DeviceType::CUDA:
+      return "cuda:" + std::to_string(x.get_device_index());
+    case torch::headeronly::DeviceType::Meta:
+      return "meta";
+    default:
+      return "a device of another kind";
+  }
+}
+
 // Memory facts: what a kernel relies on, whatever the caller promised.
+inline void check_device(const std::optional<Tensor>& x, const Tensor& like, const char* op,
+                         const char* name) {
+  STD_TORCH_CHECK(!x.has_value() || same_device(*x, like), op, ": ", name, " must be on ", device_name(like),
+                  " as the other tensors are, got one on ", device_name(*x));
+}
+
 inline void check_type(const std::optional<Tensor>& x, ScalarType type, const char* op, const char* name) {
   STD_TORCH_CHECK(!x.has_value() || x->scalar_type() == type, op, ": ", name, " has the wrong dtype");
 }
 
-inline void check_vector(const std::optional<Tensor>& x, int64_t channels, ScalarType type, const char* op,
-                         const char* name) {
+inline void check_vector(const std::optional<Tensor>& x, int64_t channels, ScalarType type,
+                         const Tensor& like, const char* op, const char* name) {
+  check_device(x, like, op, name);
   check_type(x, type, op, name);
   STD_TORCH_CHECK(!x.has_value() || (x->dim() == 1 && x->size(0) == channels), op, ": ", name, " must be [",
                   channels, "]");
@@ -106,6 +131,7 @@ class AffineTensors {
   static std::optional<Tensor> checked(const Tensor& like, int64_t samples, int64_t channels,
                                        const std::optional<Tensor>& vector, const char* op,
                                        const char* name) {
+    check_device(vector, like, op, name);
     check_type(vector, wide_type(like), op, name);
     STD_TORCH_CHECK(!vector.has_value() || (vector->dim() == 2 && vector->size(1) == channels &&
                                             (vector->size(0) == 1 || vector->size(0) == samples)),

@@ -51,6 +51,12 @@ def test_kernels_keep_within_their_budgets(built):
     assert not complaints(built, BUDGETS)
 
 
+def test_what_may_have_all_shared_memory_has_none_of_its_own(built):
+    """A launch with more than 48 KB asks for as much as any device has (csrc/cuda/device.cuh), and that is for both."""
+    convolutions = [row for row in built if ptxas.stem(row.kernel) == "affine_act_conv_kernel"]
+    assert convolutions and not [row for row in convolutions if row.shared]
+
+
 def test_every_architecture_has_every_kernel(built):
     found = {arch: {row.kernel for row in built if row.arch == arch} for arch in {row.arch for row in built}}
     assert {f"sm_{arch}" for arch in native.build_facts()["cuda_archs"].split(";")} <= set(found)

@@ -109,6 +109,13 @@ KERNELS = (
         "gradients_by_image",
     ),
     Mutant(
+        "logits 16 bytes at a time from anywhere",
+        "cuda/gan_loss.cuh",
+        "reinterpret_cast<uintptr_t>(memory) % 16 == 0",
+        "memory != nullptr",
+        "losses_not_aligned",
+    ),
+    Mutant(
         "the tree of a sum ends early",
         "cuda/gan_loss.cuh",
         "int offset = 16; offset > 0;",

@@ -1,6 +1,7 @@
 """Checks of the launchers of affine_act and gan_loss, of a library of theirs, by name; each under every schedule."""
 
 import ctypes
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -130,3 +131,14 @@ def losses(library):
             results = call.run(library)
         _close(results["statistics"], exact)
         _close(results["d_loss"], d_loss)
+
+
+@check
+def losses_not_aligned(library):
+    """One logit behind 16 bytes: the bits of the same logits where packs can be read, also of the sums."""
+    for dtype, family in itertools.product((torch.float32, torch.float16, torch.float64), ("non_saturating", "rpgan")):
+        logits = [_normal(1500, seed=seed).to(dtype) for seed in (0, 1)]
+        moved = [torch.cat((each[:1], each))[1:] for each in logits]
+        wanted = pass_calls.gan_loss(*logits, family).run(library)
+        found = pass_calls.gan_loss(*moved, family).run(library)
+        assert all(found[key] is None or torch.equal(found[key], wanted[key]) for key in wanted)

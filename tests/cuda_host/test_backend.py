@@ -29,14 +29,27 @@ def test_it_runs_where_it_is_forced_and_auto_leaves_it_alone():
 def test_the_error_of_a_launch_is_an_exception(monkeypatch):
     with cuda_host.forced(cuda_host.BACKENDS[0]):
         monkeypatch.setenv("FASTGAN_CUDA_HOST_SCHEDULE", "quick")
-        for call in (
-            lambda: losses.gan_loss(LOGITS, LOGITS),
-            lambda: affine_act(LOGITS[None], None, None, "relu", 0.0),
+        for op, call in (
+            ("gan_loss", lambda: losses.gan_loss(LOGITS, LOGITS)),
+            ("affine_act", lambda: affine_act(LOGITS[None], None, None, "relu", 0.0)),
         ):
-            with pytest.raises(RuntimeError, match="CUDA launch failed: FASTGAN_CUDA_HOST_SCHEDULE must be a number"):
+            said = f", {op}: CUDA launch failed: FASTGAN_CUDA_HOST_SCHEDULE must be a number"
+            with pytest.raises(RuntimeError, match=said):
                 call()
         monkeypatch.setenv("FASTGAN_CUDA_HOST_SCHEDULE", "0")
         losses.gan_loss(LOGITS, LOGITS)
+
+
+@pytest.mark.cuda_host
+def test_what_a_launcher_refuses_is_a_sentence_of_its_own():
+    """No launch failed where none was tried."""
+    x, weight, here = torch.zeros(1, 2, 3, 3).double(), torch.zeros(2, 2, 1, 1).double(), ([1, 1], [0, 0], [3, 3])
+    with cuda_host.switched_on(), pytest.raises(RuntimeError) as caught:
+        convolve = native.cuda_operators().affine_act_conv_cuda
+        convolve(x, weight, None, None, None, 0, 1.0, *here, False, False, False)
+    said = str(caught.value)
+    assert said.endswith(", affine_act_conv: maps must be float32, float16 or bfloat16")
+    assert said.count("affine_act_conv: ") == 1 and "launch failed" not in said
 
 
 @pytest.mark.cuda_host

@@ -208,7 +208,8 @@ def test_budgets_of_gan_loss(target, dtype):
     real, fake = (normal(2048, seed=seed).to(dtype) for seed in (0, 1))
     launches = run(pass_calls.gan_loss(real, fake, "non_saturating"), "gan_loss.cu", target)[1]
     tile, merge = (launch.counters for launch in launches)
-    assert tile.loads.sectors_per_request == dtype.itemsize  # 32 numbers side by side
+    assert set(tile.loads.widths) == {16} and tile.loads.sectors_per_request == 16  # a whole pack for each lane
+    assert tile.stores.widths[16] * 16 * WARP == 3 * 2048 * torch.float32.itemsize  # three gradients in float
     assert tile.unique_bytes_loaded == real.nbytes + fake.nbytes
     assert tile.warp_instructions * WARP / (real.numel() + fake.numel()) <= 115 and merge.warp_instructions <= 2500
     for launch in launches:

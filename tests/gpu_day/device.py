@@ -10,19 +10,17 @@ from typing import Any
 
 import torch
 
-from fastgan import backends, build_info, losses, native
+from fastgan import backends, build_info, cuda_code, losses, native
 
 
-def code_for(capability: tuple[int, int], archs: list[str]) -> str:
-    """Which of the architectures that were compiled for this device runs, in words; a cubin runs within its major."""
-    same = [arch for arch in archs if arch.isdigit() and divmod(int(arch), 10)[0] == capability[0]]
-    able = [arch for arch in same if int(arch) % 10 <= capability[1]]
-    if able:
-        return f"compiled for sm_{max(able, key=int)}"
-    last = archs[-1]
-    if last.isdigit() and divmod(int(last), 10) <= capability:
-        return f"PTX of sm_{last}, compiled by the driver at the first launch"
-    return f"nothing: built for {', '.join(archs)} alone"
+def code() -> str:
+    """What the device runs of our binary, in words."""
+    facts = native.build_facts()
+    if not facts["cuda"]:
+        return "nothing: CUDA was not built"
+    build = cuda_code.Build.of(facts)
+    why_none = cuda_code.why_none_here(build)
+    return f"nothing: {why_none}" if why_none else cuda_code.code_for(torch.cuda.get_device_capability(), build.archs)
 
 
 def late_on_a_stream(backend: str) -> None:
@@ -62,10 +60,8 @@ def main() -> None:
     else:
         from fastgan.bench import cuda_device
 
-        capability = torch.cuda.get_device_capability()
-        archs = native.build_facts().get("cuda_archs", "").split(";")
         found["device"] = cuda_device.facts("fp16")
-        found["code"] = code_for(capability, archs) if archs != [""] else "nothing: CUDA was not built"
+        found["code"] = code()
         found["backends"] = launched()
         found["said"] = f"{found['device']['name']}; our binary runs {found['code']}"
     sys.stdout.write(json.dumps(found) + "\n")

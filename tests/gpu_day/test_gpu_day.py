@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from .__main__ import LABEL, begun
-from .device import code_for
 from .page import page
 from .stages import counted
 
@@ -21,23 +20,6 @@ REPORT = """<testsuites><testsuite>
 <testcase classname="gpu.test_a" name="broken"><error message="no device"/></testcase>
 <testcase classname="gpu.test_a" name="absent"><skipped message="no triton"/></testcase>
 </testsuite></testsuites>"""
-
-
-@pytest.mark.parametrize(
-    ("capability", "archs", "expected"),
-    [
-        ((8, 0), "80 90", "compiled for sm_80"),
-        ((8, 9), "80 86 90", "compiled for sm_86"),
-        ((9, 0), "80 90", "compiled for sm_90"),
-        ((12, 0), "80 90", "PTX of sm_90, compiled by the driver at the first launch"),
-        ((8, 0), "86 90", "nothing: built for 86, 90 alone"),
-        ((10, 0), "80 90a", "nothing: built for 80, 90a alone"),
-        ((12, 1), "80 100 120", "compiled for sm_120"),
-    ],
-    ids=lambda value: str(value).replace(" ", "-"),
-)
-def test_which_code_a_device_runs(capability, archs, expected):
-    assert code_for(capability, archs.split()) == expected
 
 
 def test_a_report_of_pytest_is_counted(tmp_path):
