@@ -2,11 +2,14 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cuda_host import build
+from support.processes import run_python
 
 from .__main__ import LABEL, begun
 from .device import code_for
@@ -72,6 +75,25 @@ def test_the_page_says_what_failed():
     assert "Failed: The numerics." in text
     assert "gpu::a&lt;b: x &amp; y" in text
     assert "dry run" not in text.lower() and "Stand-in" not in text
+
+
+@pytest.mark.cuda_host
+@pytest.mark.timeout(900)  # it may build the library
+def test_numbers_of_the_cuda_kernels_need_no_triton(tmp_path):
+    report = tmp_path / "report.xml"
+    chosen = "-m", "gpu and stand_in", "-k", "passes_in_cuda or losses and cuda and hinge"
+    arguments = ["tests/gpu", *chosen, f"--junitxml={report}"]
+    code = f"""
+import os, sys
+sys.modules["triton"] = None
+import pytest
+os.chdir({str(ROOT)!r})
+sys.exit(pytest.main({arguments}))
+"""
+    dry = {"FASTGAN_GPU_DRY_RUN": "1", "TRITON_INTERPRET": "1", "FASTGAN_CUDA_HOST": str(build.operators())}
+    run_python(code, PYTHONPATH=os.pathsep.join([str(ROOT / "tests"), str(ROOT)]), **dry)
+    counts, _ = counted(report)
+    assert counts["tests"] > 4 and counts["skipped"] == 0
 
 
 @pytest.mark.slow
