@@ -14,7 +14,7 @@ from support.processes import run_python
 from .__main__ import LABEL, begun
 from .device import code_for
 from .page import page
-from .stages import counted
+from .stages import SANITIZED, counted
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +50,11 @@ def test_a_report_of_pytest_is_counted(tmp_path):
     assert counts == {"tests": 4, "failed": 2, "skipped": 1}
     assert [each["said"] for each in failures] == ["error is 3", "no device"]
     assert counted(tmp_path / "nothing.xml")[0]["tests"] == 0
+
+
+def test_what_sanitizers_see_is_what_a_dry_run_tries():
+    for path in SANITIZED:
+        assert "pytest.mark.stand_in]" in (ROOT / path).read_text()
 
 
 def test_a_dry_run_and_a_day_are_never_mixed(tmp_path):
@@ -110,7 +115,7 @@ def test_a_dry_run_does_every_stage_and_says_what_it_is(tmp_path, need):
     result = json.loads((out / "results.json").read_text())
     assert result["dry_run"] and result["label"] == LABEL
     states = {name: stage["state"] for name, stage in result["stages"].items()}
-    sanitizers = {"memcheck", "racecheck", "synccheck"}
+    sanitizers = {"memcheck", "racecheck", "synccheck", "initcheck"}
     assert {name for name, state in states.items() if state == "left out"} == sanitizers
     assert {"device", "numerics", "tune", "generator-fp16", "train-step-fp16", "floors"} == set(states) - sanitizers
     numerics = result["stages"]["numerics"]["details"]
