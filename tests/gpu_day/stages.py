@@ -25,7 +25,10 @@ SUITES = ("generator", "train-step", "ops")
 DRY_SUITES = SUITES[:2]
 TINY = ("--batch", "2", "--size", "16x16", "--width", "8", "--rounds", "1", "--seconds", "0.001", "--peers", "eager")
 # In a dry run all of the CUDA kernels, and of Triton's a handful of each kind: the interpreter takes a second a launch.
-DRY_CASES = "not in_triton and not losses or 1_to_4_ieee or 64_fp16 or batch_norm_affine_plain or hinge and float32"
+DRY_CASES = (
+    "cuda and not losses or without_a_graph or at_once and losses or "
+    "1_to_4_ieee or 64_fp16 or batch_norm_affine_plain or hinge and float32"
+)
 
 
 @dataclass(frozen=True)
