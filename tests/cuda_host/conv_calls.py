@@ -154,11 +154,11 @@ class Call:
             var=_pointer(self.var),
         )
         sizes = [self._function(name, ctypes.c_int64)(ctypes.byref(self.arguments)) for name in _SCRATCH]
-        self._workspace = torch.empty(sizes[0], dtype=torch.uint8)
+        self.workspace = torch.empty(sizes[0], dtype=torch.uint8)
         self.counters = torch.empty(sizes[1], dtype=torch.int32)
-        self.arguments.workspace, self.arguments.counters = _pointer(self._workspace), _pointer(self.counters)
+        self.arguments.workspace, self.arguments.counters = _pointer(self.workspace), _pointer(self.counters)
         self.tensors = _there(maps, w, b, scale, shift, sample_rows)
-        self.fresh = _there(self._packed, memory, self.mean, self.var, self._workspace, self.counters)
+        self.fresh = _there(self._packed, memory, self.mean, self.var, self.workspace, self.counters)
 
     def pack(self) -> None:
         """The weight, and clear the counters. Raises RuntimeError with the launcher's words."""

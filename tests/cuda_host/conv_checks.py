@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 from support.chain_cases import Case, make_case
-from support.chain_rows import RoundedOperands, case_of, with_wide_parameters
+from support.chain_rows import case_of, defined, with_wide_parameters
 from support.tolerances import assert_as_good_as
 from torch import Tensor
 
@@ -48,10 +48,7 @@ def right(subject: Subject, of: Row, order: int = 0) -> None:
     call = subject.call(given, of.precision)
     ours = subject.run(call, order)
     assert not call.counters.any(), "a counter is not zero again"
-    with torch.no_grad():
-        exact = case.to(torch.float64).by_reference()
-        with RoundedOperands() if of.precision == "tf32" else torch.no_grad():
-            stock = case.by_reference()
+    stock, exact = defined(case, of.precision)
     for name, actual, other, wanted in zip(("y", "mean", "var"), ours, stock, exact, strict=True):
         try:
             assert_as_good_as(actual, other, wanted)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import torch
-from support.chain_cases import ROWS
-from support.chain_rows import DTYPES
+from support.pass_rows import SLOPE, affine_act_defined, affine_act_tensors, normal
 from torch import Tensor
 
 from fastgan.reference import affine_act as pointwise
@@ -13,27 +12,13 @@ from fastgan.reference import batch_norm_affine as vectors
 from .chain_launches import KERNELS, Kernels
 from .chain_table import BatchNormRow, PassRow
 
-SLOPE = 0.2
 EPS = 1e-3
 COUNT = 9
 GRADS = "scale", "shift"
 
 
-def _normal(*shape: int, seed: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
 def _on(device: str | torch.device, tensors: Iterable[Tensor | None]) -> list[Tensor | None]:
     return [each if each is None else each.to(device) for each in tensors]
-
-
-def affine_act_tensors(row: PassRow) -> list[Tensor | None]:
-    """x, scale, shift and the gradient for z."""
-    samples, channels = row.shape[:2]
-    counts = [samples if each == "many" else each for each in ROWS[row.rows]]
-    affine = [None if n is None else _normal(n, channels, seed=seed) for seed, n in enumerate(counts)]
-    dtype = DTYPES[row.precision]
-    return [_normal(*row.shape, seed=2).to(dtype), *affine, _normal(*row.shape, seed=3).to(dtype)]
 
 
 def affine_act_of(row: PassRow, kernels: Kernels = KERNELS, device: str | torch.device = "cpu") -> dict[str, Tensor]:
@@ -48,32 +33,17 @@ def affine_act_of(row: PassRow, kernels: Kernels = KERNELS, device: str | torch.
     return results | dict(zip(("dx", "ds", "dt"), gradients, strict=True))
 
 
-def affine_act_defined(row: PassRow, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
-    """In stock torch; in float64 where `dtype` says so."""
-    given = [each if each is None or dtype is None else each.to(dtype) for each in affine_act_tensors(row)]
-    *inputs, dz = given
-    inputs = [each if each is None else each.requires_grad_() for each in inputs]
-    z = pointwise.affine_act(*inputs, row.activation, SLOPE)
-    by = iter(torch.autograd.grad(z, [each for each in inputs if each is not None], dz))
-    results = {name: next(by) for name, each in zip(("dx", "ds", "dt"), inputs, strict=True) if each is not None}
-    results["z"] = z.detach()
-    if z.ndim == 4:
-        affine = [each if each is None else each.detach() for each in inputs]
-        results["pixels"] = pointwise.affine_act_uint8(*affine, row.activation, SLOPE)
-    return results
-
-
 def batch_norm_tensors(row: BatchNormRow) -> dict[str, Tensor | None]:
     shape = (row.rows, row.channels) if row.rows else (row.channels,)
     of_vectors = max(row.rows, 1), row.channels
     drawn = {
-        "mean": 30 * _normal(row.channels, seed=0),
-        "var": _normal(row.channels, seed=1).square() + 1e-4,
-        "weight": _normal(*shape, seed=2) if "weight" in row.affine else None,
-        "bias": _normal(*shape, seed=3) if "bias" in row.affine else None,
+        "mean": 30 * normal(row.channels, seed=0),
+        "var": normal(row.channels, seed=1).square() + 1e-4,
+        "weight": normal(*shape, seed=2) if "weight" in row.affine else None,
+        "bias": normal(*shape, seed=3) if "bias" in row.affine else None,
     }
     for seed, name in enumerate(GRADS, 4):
-        drawn[f"grad_{name}"] = _normal(*of_vectors, seed=seed) if name in row.grads else None
+        drawn[f"grad_{name}"] = normal(*of_vectors, seed=seed) if name in row.grads else None
     return drawn
 
 

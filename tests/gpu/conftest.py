@@ -5,12 +5,15 @@ import os
 import pytest
 import torch
 
+from fastgan import backends
+
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     if not os.environ.get("FASTGAN_GPU_DRY_RUN"):
         return torch.device("cuda")
-    from support import triton_interpreter
+    if backends.unavailable("triton") is None:
+        from support import triton_interpreter
 
-    triton_interpreter.install()
+        triton_interpreter.install()
     return torch.device("cpu")

@@ -1,6 +1,7 @@
-"""Every case that is emulated elsewhere, on a device: launchers of Triton, and the cuda backend's operators.
+"""Every row that is emulated elsewhere, on a device: launchers of Triton, and the cuda backend's operators.
 
-The cases are those of tests/emulation/chain_table.py and its passes; results are held against float64 on the CPU.
+Triton's rows and the passes are those of tests/emulation/chain_table.py, those of the CUDA convolutions
+tests/cuda_host/conv_rows.py's; results are held against float64 on the CPU.
 """
 
 import importlib
@@ -8,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from cuda_host import conv_rows
 from emulation.chain_table import BATCH_NORMS, PASSES, ROWS
-from support import chain_rows
-from support.chain_cases import make_case
+from support import chain_rows, pass_rows
 from support.tolerances import assert_as_good_as
 
 from fastgan import backends, losses
@@ -18,8 +19,6 @@ from fastgan.ops import affine_act as passes
 from fastgan.reference import gan_loss as reference
 
 pytestmark = [pytest.mark.gpu, pytest.mark.stand_in]
-
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "ieee": torch.float32}
 
 
 def named(rows):
@@ -90,35 +89,35 @@ def of_cuda(need, operator: str, device: torch.device, dtype: torch.dtype) -> No
     need(backends.why_not(operator, "cuda", device.type, dtype), "cuda")
 
 
-@pytest.mark.parametrize("row", named(row for row in ROWS if not row.wide_weight and row.geometry["kernel"] == (4, 4)))
+@pytest.mark.parametrize("row", named((*conv_rows.ROWS, *conv_rows.LARGE)))
 def test_convolutions_in_cuda(need, device, precision, row):
-    dtype = DTYPES[row.precision]
-    of_cuda(need, f"affine_act_{row.kind}", device, dtype)
+    """Parameters that are wider than the maps under autocast, which alone hands them to the operators."""
+    of_cuda(need, f"affine_act_{row.kind}", device, chain_rows.DTYPES[row.precision])
+    given = case = chain_rows.case_of(row)
+    if row.wide_weight:
+        given, case = chain_rows.with_wide_parameters(case)
+    autocast = torch.autocast(device.type, case.tensors[0].dtype, enabled=row.wide_weight)
     precision(row.precision)
-    geometry = row.samples, row.channels, row.size
-    case = make_case(row.kind, row.rows, row.activation, *geometry, dtype=dtype, **row.geometry)
-    with torch.no_grad(), backends.use_backend("cuda"):
-        ours = case.run(*moved(case.tensors, device))
+    with torch.no_grad(), backends.use_backend("cuda"), backends.record() as runs, autocast:
+        ours = given.run(*moved(given.tensors, device))
     precision("ieee")
+    assert {run.backend for run in runs} == {"cuda"}
     names = "y", "mean", "var"
-    stock, exact = (dict(zip(names, each.by_reference(), strict=True)) for each in (case, case.to(torch.float64)))
-    stock, exact = ({name: each.detach() for name, each in results.items()} for results in (stock, exact))
-    compare(dict(zip(names, ours, strict=True)), stock, exact)
+    stock, exact = chain_rows.defined(case, row.precision)
+    compare(*(dict(zip(names, results, strict=True)) for results in (ours, stock, exact)))
 
 
 @pytest.mark.parametrize("row", named(PASSES))
-def test_passes_in_cuda(need, device, triton, row):
-    dtype = DTYPES[row.precision]
-    of_cuda(need, "affine_act", device, dtype)
-    launches = triton.pass_launches
-    *inputs, dz = moved(launches.affine_act_tensors(row), device)
+def test_passes_in_cuda(need, device, row):
+    of_cuda(need, "affine_act", device, chain_rows.DTYPES[row.precision])
+    *inputs, dz = moved(pass_rows.affine_act_tensors(row), device)
     inputs = [each if each is None else each.requires_grad_() for each in inputs]
     with backends.use_backend("cuda"):
-        z = passes.affine_act(*inputs, row.activation, launches.SLOPE)
+        z = passes.affine_act(*inputs, row.activation, pass_rows.SLOPE)
         wanted = [each for each in inputs if each is not None]
         gradients = iter(torch.autograd.grad(z, wanted, dz))
     ours = {name: next(gradients) for name, each in zip(("dx", "ds", "dt"), inputs, strict=True) if each is not None}
-    stock, exact = (launches.affine_act_defined(row, dtype) for dtype in (None, torch.float64))
+    stock, exact = (pass_rows.affine_act_defined(row, dtype) for dtype in (None, torch.float64))
     compare({"z": z.detach(), **ours}, stock, exact)
 
 

@@ -17,13 +17,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSED, FAILED, LEFT_OUT = "passed", "failed", "left out"
-SANITIZERS = ("memcheck", "racecheck", "synccheck")
+SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
+# What they see: kernels that are launched one by one, not those inside a graph.
+SANITIZED = ("tests/gpu/test_emulated_cases_gpu.py", "tests/gpu/test_frozen_operator_gpu.py")
 PRECISIONS = ("fp16", "fp32")
 SUITES = ("generator", "train-step", "ops")
 DRY_SUITES = SUITES[:2]
 TINY = ("--batch", "2", "--size", "16x16", "--width", "8", "--rounds", "1", "--seconds", "0.001", "--peers", "eager")
-# In a dry run a handful of each kind: the interpreter takes a second a launch.
-DRY_CASES = "1_to_4_ieee or 64_fp16 or batch_norm_affine_plain or (losses and hinge and float32)"
+# In a dry run all of the CUDA kernels, and of Triton's a handful of each kind: the interpreter takes a second a launch.
+DRY_CASES = (
+    "cuda and not losses or without_a_graph or at_once and losses or "
+    "1_to_4_ieee or 64_fp16 or batch_norm_affine_plain or hinge and float32"
+)
 
 
 @dataclass(frozen=True)
@@ -141,11 +146,12 @@ def sanitizers(day: Day) -> Iterator[Stage]:
             reason = "needs a device" if day.dry else "compute-sanitizer was not found (CUDA toolkit, or PATH)"
             yield Stage(tool, title, LEFT_OUT, 0.0, reason)
             continue
-        # torch's allocator would hand out parts of blocks, and what runs out of one would land in the next.
+        # torch's allocator would hand out parts of blocks, and what runs out of one would land in the next; and blocks
+        # that somebody wrote before, which initcheck, for workspaces and counters, would take for written.
         environment = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
         options = ["--tool", tool, "--error-exitcode", "86", "--target-processes", "all", "--log-file"]
         command = [found, *options, str(day.out / f"logs/{tool}-said.txt"), sys.executable]
-        tests = ["-m", "pytest", "tests/gpu/test_emulated_cases_gpu.py", "-m", "gpu", "-o", "timeout=3600"]
+        tests = ["-m", "pytest", *SANITIZED, "-m", "gpu", "-o", "timeout=3600"]
         run = process(day, tool, [*command, *tests], environment)
         said = day.out / f"logs/{tool}-said.txt"
         summary = re.findall(r"ERROR SUMMARY: .*|RACECHECK SUMMARY: .*", said.read_text() if said.is_file() else "")

@@ -2,15 +2,18 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cuda_host import build
+from support.processes import run_python
 
 from .__main__ import LABEL, begun
 from .page import page
-from .stages import counted
+from .stages import SANITIZED, counted
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +32,11 @@ def test_a_report_of_pytest_is_counted(tmp_path):
     assert counts == {"tests": 4, "failed": 2, "skipped": 1}
     assert [each["said"] for each in failures] == ["error is 3", "no device"]
     assert counted(tmp_path / "nothing.xml")[0]["tests"] == 0
+
+
+def test_what_sanitizers_see_is_what_a_dry_run_tries():
+    for path in SANITIZED:
+        assert "pytest.mark.stand_in]" in (ROOT / path).read_text()
 
 
 def test_a_dry_run_and_a_day_are_never_mixed(tmp_path):
@@ -56,6 +64,25 @@ def test_the_page_says_what_failed():
     assert "dry run" not in text.lower() and "Stand-in" not in text
 
 
+@pytest.mark.cuda_host
+@pytest.mark.timeout(900)  # it may build the library
+def test_numbers_of_the_cuda_kernels_need_no_triton(tmp_path):
+    report = tmp_path / "report.xml"
+    chosen = "-m", "gpu and stand_in", "-k", "passes_in_cuda or losses and cuda and hinge"
+    arguments = ["tests/gpu", *chosen, f"--junitxml={report}"]
+    code = f"""
+import os, sys
+sys.modules["triton"] = None
+import pytest
+os.chdir({str(ROOT)!r})
+sys.exit(pytest.main({arguments}))
+"""
+    dry = {"FASTGAN_GPU_DRY_RUN": "1", "TRITON_INTERPRET": "1", "FASTGAN_CUDA_HOST": str(build.operators())}
+    run_python(code, PYTHONPATH=os.pathsep.join([str(ROOT / "tests"), str(ROOT)]), **dry)
+    counts, _ = counted(report)
+    assert counts["tests"] > 4 and counts["skipped"] == 0
+
+
 @pytest.mark.slow
 @pytest.mark.cuda_host
 @pytest.mark.timeout(1200)
@@ -70,7 +97,7 @@ def test_a_dry_run_does_every_stage_and_says_what_it_is(tmp_path, need):
     result = json.loads((out / "results.json").read_text())
     assert result["dry_run"] and result["label"] == LABEL
     states = {name: stage["state"] for name, stage in result["stages"].items()}
-    sanitizers = {"memcheck", "racecheck", "synccheck"}
+    sanitizers = {"memcheck", "racecheck", "synccheck", "initcheck"}
     assert {name for name, state in states.items() if state == "left out"} == sanitizers
     assert {"device", "numerics", "tune", "generator-fp16", "train-step-fp16", "floors"} == set(states) - sanitizers
     numerics = result["stages"]["numerics"]["details"]

@@ -1,5 +1,7 @@
 """Rows of tests/emulation/chain_table.py as cases, and what stock torch makes of them with tf32; no Triton here."""
 
+import contextlib
+
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -28,6 +30,14 @@ def with_wide_parameters(case: Case) -> tuple[Case, Case]:
     wide = [each.float() * (1 + 2.0**-13) for each in (w, b)]
     counts = case._replace(tensors=(x, *(each.to(x.dtype) for each in wide), s, t)).to(x.dtype)
     return case._replace(tensors=(x, *wide, s, t)), counts
+
+
+def defined(case: Case, precision: str) -> tuple[list[Tensor], list[Tensor]]:
+    """(y, mean, var) by stock torch with products of that precision, and in float64."""
+    with torch.no_grad():
+        exact = case.to(torch.float64).by_reference()
+        with RoundedOperands() if precision == "tf32" else contextlib.nullcontext():
+            return [*case.by_reference()], [*exact]
 
 
 class RoundedOperands(TorchDispatchMode):
